@@ -1,0 +1,248 @@
+"""A matrix in float64 whose singular value decomposition is computed once, when it is asked for."""
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from geostat.errors import NonFiniteError, QuantizedTensorError, ShapeError
+
+__all__ = ["Factored", "MatrixLike", "Side", "factored"]
+
+Side = Literal["left", "right"]
+T = TypeVar("T")
+
+
+class SVD(NamedTuple):
+    """Thin singular value decomposition: (m, p), (p,), (n, p), p = min(m, n)."""
+
+    left: Tensor
+    values: Tensor
+    right: Tensor
+
+
+class Factored:
+    """A matrix and, once asked for, its singular value decomposition in float64.
+
+    Every diagnostic accepts one in place of an array, so that matrices which several diagnostics
+    share (W_0 above all) are factored once.
+
+    Parameters
+    ----------
+    values : torch.Tensor
+        Shape (m, n), floating point. Entries must be finite.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self.stored = values
+        self._memory: dict[Hashable, Any] = {}
+
+    @cached_property
+    def values(self) -> Tensor:
+        """The entries in float64, shape (m, n)."""
+        return self.stored.to(torch.float64)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows m."""
+        return self.stored.shape[0]
+
+    @property
+    def cols(self) -> int:
+        """Number of columns n."""
+        return self.stored.shape[1]
+
+    @property
+    def smaller(self) -> int:
+        """The smaller of m and n."""
+        return min(self.rows, self.cols)
+
+    def size(self, side: Side) -> int:
+        """Dimension of the space in which that side's singular vectors live.
+
+        Parameters
+        ----------
+        side : {"left", "right"}
+            m for left, n for right.
+
+        Returns
+        -------
+        int
+            The dimension.
+        """
+        return self.rows if side == "left" else self.cols
+
+    @cached_property
+    def svd(self) -> SVD:
+        """Thin decomposition in float64, singular values descending."""
+        driver = "gesvd" if self.values.is_cuda else None
+        left, values, right = torch.linalg.svd(self.values, full_matrices=False, driver=driver)
+        return SVD(left, values, right.mT)
+
+    @property
+    def singular_values(self) -> Tensor:
+        """All singular values, descending, shape (min(m, n),)."""
+        return self.svd.values
+
+    @cached_property
+    def frobenius_norm(self) -> float:
+        """Root of the sum of squared entries."""
+        return float(torch.linalg.vector_norm(self.values))
+
+    @property
+    def spectral_norm(self) -> float:
+        """The largest singular value."""
+        return float(self.svd.values[0])
+
+    @cached_property
+    def is_zero(self) -> bool:
+        """Whether every entry is zero."""
+        return not bool(self.values.any())
+
+    @cached_property
+    def numerical_rank(self) -> int:
+        """Number of singular values above max(m, n) eps s_1, eps of float64."""
+        floor = max(self.rows, self.cols) * torch.finfo(torch.float64).eps * self.svd.values[0]
+        return int((self.svd.values > floor).sum())
+
+    def vectors(self, k: int, side: Side) -> Tensor:
+        """Return the leading k singular vectors of one side as columns.
+
+        Parameters
+        ----------
+        k : int
+            How many.
+        side : {"left", "right"}
+            Which.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (m, k) or (n, k).
+        """
+        basis = self.svd.left if side == "left" else self.svd.right
+        return basis[:, :k]
+
+    def channel(self, k: int, side: Side) -> Tensor:
+        """Return the leading singular vectors that exist: at most the numerical rank.
+
+        Parameters
+        ----------
+        k : int
+            How many are wanted.
+        side : {"left", "right"}
+            Which side.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (m or n, min(k, numerical rank)).
+        """
+        return self.vectors(min(k, self.numerical_rank), side)
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made under this key, or make it now and keep it with the matrix.
+
+        Parameters
+        ----------
+        key : hashable
+            What it is; other `Factored` objects in it compare by identity.
+        make : callable
+            Called without arguments when the key is new.
+
+        Returns
+        -------
+        object
+            What `make` returned, now or before.
+        """
+        if key not in self._memory:
+            self._memory[key] = make()
+        found: T = self._memory[key]
+        return found
+
+    def minus(self, other: "Factored") -> "Factored":
+        """Return the difference in float64.
+
+        Parameters
+        ----------
+        other : Factored
+            What to subtract, of the same shape.
+
+        Returns
+        -------
+        Factored
+            Shape (m, n). Exact for bf16 and, but for extreme ranges, fp32 operands.
+
+        Raises
+        ------
+        ShapeError
+            If the shapes differ.
+        """
+        require_same_shape(self, other)
+        return Factored(self.values - other.values)
+
+
+MatrixLike = Factored | Tensor | npt.NDArray[np.floating[Any]]
+
+
+def factored(matrix: MatrixLike) -> Factored:
+    """Wrap an array or tensor; a `Factored` passes through.
+
+    Parameters
+    ----------
+    matrix : Factored, torch.Tensor or numpy.ndarray
+        Shape (m, n), floating point, finite.
+
+    Returns
+    -------
+    Factored
+        The matrix, its decomposition not computed yet.
+
+    Raises
+    ------
+    ShapeError
+        If it is not two-dimensional or has no entries.
+    QuantizedTensorError
+        If its entries are integers.
+    NonFiniteError
+        If an entry is NaN or infinite.
+    """
+    if isinstance(matrix, Factored):
+        return matrix
+    tensor = matrix.detach() if isinstance(matrix, Tensor) else torch.from_numpy(np.ascontiguousarray(matrix))
+    if tensor.ndim != 2 or tensor.numel() == 0:
+        raise ShapeError(f"a matrix is needed, found shape {tuple(tensor.shape)}. Pass a non-empty 2-D array.")
+    if not tensor.is_floating_point():
+        raise QuantizedTensorError(f"entries are {tensor.dtype}, not floating point. Dequantise them first.")
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        row, col = (int(i) for i in (~finite).nonzero()[0])
+        count = int((~finite).sum())
+        raise NonFiniteError(
+            f"{count} of {tensor.numel()} entries are NaN or infinite, the first at [{row}, {col}]. "
+            "Pass weights from a checkpoint before the divergence."
+        )
+    return Factored(tensor)
+
+
+def require_same_shape(first: Factored, second: Factored) -> None:
+    """Raise unless two matrices can be compared entry by entry.
+
+    Parameters
+    ----------
+    first, second : Factored
+        The matrices.
+
+    Raises
+    ------
+    ShapeError
+        If their shapes differ; says so when one is the other's transpose.
+    """
+    a, b = (first.rows, first.cols), (second.rows, second.cols)
+    if a != b:
+        hint = "One of them is transposed: pass its .T." if a == b[::-1] else "They are not one weight."
+        raise ShapeError(f"shapes {a} and {b} differ. {hint}")
