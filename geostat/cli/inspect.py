@@ -1,0 +1,66 @@
+"""``geostat inspect`` and ``geostat csv``: looking into a store."""
+
+import json
+from typing import Any
+
+import click
+
+__all__ = ["csv", "inspect"]
+
+
+@click.command()
+@click.argument("store")
+def inspect(store: str) -> None:
+    """Say what a STORE (or an unfinished measurement) holds, and whether it is whole."""
+    from geostat.trajectories import open_trajectory, validate
+
+    dataset = open_trajectory(store)
+    steps = [int(step) for step in dataset["step"].values]
+    attrs = dataset.attrs
+    made = json.loads(attrs.get("provenance", "{}"))
+    rows = {
+        "store": f"{store}{'' if attrs.get('complete', 1) else '  (unfinished: run the same measurement again)'}",
+        "protocol": f"{attrs['protocol']} ({attrs['protocol_hash']})",
+        "storage": attrs["storage"],
+        "steps": ", ".join(map(str, steps)) + f" of {attrs['training_steps']}",
+        "matrices": f"{dataset.sizes['matrix']} ({', '.join(sorted({str(m) for m in dataset['module'].values}))})",
+        "left out": ", ".join(json.loads(attrs["matrices_left_out"])) or "nothing",
+        "made": f"{made.get('created', 'not sealed yet')} by geostat {made.get('geostat', '')}, {made.get('device', '')}",
+    }
+    for name, value in rows.items():
+        click.echo(f"{name:>10}  {value}")
+    click.echo()
+    _show_values(dataset)
+    findings = validate(dataset)
+    click.echo()
+    click.echo("valid: every value in its bounds, every gap explained" if not findings else "\n".join(findings))
+    if findings:
+        raise SystemExit(1)
+
+
+def _show_values(dataset: Any) -> None:
+    """First and last step of every diagnostic, averaged over matrices as its convention says."""
+    from geostat.statistics import matrix_mean
+
+    click.echo(f"{'mean over matrices':<44}{'first step':>12}{'last step':>12}  undefined")
+    for name in sorted(str(n) for n in dataset["diagnostic"].values):
+        variable = dataset[name]
+        label = f"{name} [{variable.attrs['units']}]" if variable.attrs["units"] != "1" else name
+        weighting = "parameters" if variable.attrs["weighting"] == "both" else None
+        mean = matrix_mean(variable, weighting=weighting)
+        settings = [dim for dim in mean.dims if dim != "step"]
+        mean = mean.isel(dict.fromkeys(settings, 0))
+        missing = int(variable.isnull().sum())
+        shown = "".join(f"{float(mean.isel(step=i)):>12.5g}" for i in (0, -1))
+        click.echo(f"{label:<44}{shown}  {missing or ''}")
+
+
+@click.command()
+@click.argument("store")
+@click.option("-o", "--output", required=True, help="The table to write, for example run.csv.")
+def csv(store: str, output: str) -> None:
+    """Write a STORE as a table with one line per value."""
+    from geostat.trajectories import to_csv
+
+    to_csv(store, output)
+    click.echo(f"{output} written.")

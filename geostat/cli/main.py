@@ -1,0 +1,51 @@
+"""The command group, and how every error reaches the terminal."""
+
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from geostat import __version__
+from geostat.cli.demo import demo
+from geostat.cli.inspect import csv, inspect
+from geostat.cli.measure import measure
+from geostat.errors import GeostatError, GeostatWarning
+
+__all__ = ["main"]
+
+
+class _Group(click.Group):
+    """Turn errors into one paragraph each, and Ctrl-C into advice."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; never show a traceback for an error made on purpose."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", GeostatWarning)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except GeostatError as error:
+                click.echo(f"{type(error).__name__}: {error}", err=True)
+                sys.exit(1)
+            except KeyboardInterrupt:
+                click.echo(
+                    "\nStopped. What was finished is kept: run the same command again to go on.", err=True
+                )
+                sys.exit(130)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: object
+) -> None:
+    click.echo(f"{category.__name__}: {message}", err=True)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="geostat")
+def main() -> None:
+    """Measure where training runs went in parameter space, and sum it up with honest uncertainty."""
+
+
+for command in (measure, inspect, csv, demo):
+    main.add_command(command)

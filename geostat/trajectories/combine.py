@@ -1,0 +1,140 @@
+"""Several runs as one labelled dataset."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from geostat.errors import ProtocolError, SampleError
+from geostat.spec import Reason
+from geostat.trajectories.schema import strings
+from geostat.trajectories.store import open_trajectory
+
+__all__ = ["combine"]
+
+_SHARED = ("protocol", "protocol_hash", "protocol_settings", "schema_version", "Conventions")
+
+
+def combine(
+    runs: Mapping[tuple[str, int], Any], *, join: Literal["outer", "inner"] = "outer"
+) -> xr.Dataset:
+    """Runs side by side along the dim `run`, labelled with recipe and seed.
+
+    Runs may differ in their steps and matrices: cells that a run does not have are NaN with the
+    reason `not_measured`. They may not differ in their protocol.
+
+    Parameters
+    ----------
+    runs : mapping of (recipe, seed) to path or Dataset
+        One measured run each.
+    join : {"outer", "inner"}
+        All steps and matrices that any run has, or only those that every run has.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims `run`, `step`, `matrix` and those of swept settings; coordinates `recipe`, `seed`,
+        `storage` along run, of which the first two can be selected by: ``ds.sel(recipe="opd")``.
+        `progress` has dims run and step.
+
+    Raises
+    ------
+    ProtocolError
+        If two runs were measured under different protocols.
+    SampleError
+        If there is no run, or the same data stand under two labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import geostat as gs
+    >>> def run(size):
+    ...     start = {"blocks.0.attention.query.weight": torch.eye(4)}
+    ...     end = {"blocks.0.attention.query.weight": (1 + size) * torch.eye(4)}
+    ...     return gs.measure(start, {10: end}, progress=False)
+    >>> runs = gs.combine({("opd", 0): run(0.1), ("opd", 1): run(0.2), ("sft", 0): run(1.0)})
+    >>> runs.sel(recipe="opd").seed.values
+    array([0, 1])
+    """
+    if not runs:
+        raise SampleError("combine was given no run. Pass {(recipe, seed): store, ...}.")
+    opened = {key: _open(value) for key, value in runs.items()}
+    _require_one_protocol(opened)
+    _require_distinct(runs)
+    labels = strings(f"{recipe}-{seed}" for recipe, seed in opened)
+    prepared = [_without_progress(dataset) for dataset in opened.values()]
+    joined = xr.concat(
+        prepared,
+        dim=xr.Variable("run", labels),
+        join=join,
+        fill_value={"reason": Reason.not_measured.value, "audit": 0},
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+        combine_attrs="override",
+    )
+    return _labelled(joined, opened)
+
+
+def _open(run: Any) -> xr.Dataset:
+    dataset = run if isinstance(run, xr.Dataset) else open_trajectory(run)
+    if "run" in dataset.dims:
+        raise SampleError("a dataset with a run dim was given: combine takes single runs, all at once.")
+    return dataset
+
+
+def _require_one_protocol(opened: dict[tuple[str, int], xr.Dataset]) -> None:
+    (first, reference), *others = opened.items()
+    for key, dataset in others:
+        if dataset.attrs["protocol_hash"] != reference.attrs["protocol_hash"]:
+            raise ProtocolError(
+                f"runs {first} and {key} were measured under different protocols: {_difference(reference, dataset)}. "
+                "Their figures are different quantities. Measure both under one protocol."
+            )
+
+
+def _difference(first: xr.Dataset, second: xr.Dataset) -> str:
+    a, b = (json.loads(ds.attrs["protocol_settings"]) for ds in (first, second))
+    return ", ".join(f"{key} is {a[key]!r} and {b[key]!r}" for key in a if key != "name" and a[key] != b[key])
+
+
+def _require_distinct(runs: Mapping[tuple[str, int], Any]) -> None:
+    seen: dict[Any, tuple[str, int]] = {}
+    for key, run in runs.items():
+        identity = id(run) if isinstance(run, xr.Dataset) else str(run)
+        if identity in seen:
+            raise SampleError(
+                f"{seen[identity]} and {key} name the same data, {run if isinstance(run, str) else 'one object'}. "
+                "Two seeds need two runs."
+            )
+        seen[identity] = key
+
+
+def _without_progress(dataset: xr.Dataset) -> xr.Dataset:
+    """Drop what differs between runs and is put back along the run dim."""
+    return dataset.drop_vars("progress").assign_coords(
+        {name: dataset[name].load() for name in dataset.coords if name != "progress"}
+    )
+
+
+def _labelled(joined: xr.Dataset, opened: dict[tuple[str, int], xr.Dataset]) -> xr.Dataset:
+    recipes, seeds = zip(*opened, strict=True)
+    runs = list(opened.values())
+    lengths = np.array([ds.attrs["training_steps"] for ds in runs])
+    progress = joined["step"].values[None, :] / lengths[:, None]
+    labelled = joined.assign_coords(
+        recipe=("run", strings(recipes), {"long_name": "Recipe"}),
+        seed=("run", np.array(seeds), {"long_name": "Seed"}),
+        storage=("run", strings(ds.attrs["storage"] for ds in runs), {"long_name": "Storage"}),
+        training_steps=("run", lengths, {"long_name": "Length of training", "units": "1"}),
+        progress=(("run", "step"), progress, {"long_name": "Share of training", "units": "1"}),
+    )
+    labelled.attrs = {key: joined.attrs[key] for key in _SHARED}
+    labelled.attrs["title"] = "geometry of training runs: diagnostics per run, weight matrix and checkpoint"
+    labelled.attrs["storage"] = "/".join(sorted({str(ds.attrs["storage"]) for ds in runs}))
+    labelled.attrs["runs"] = json.dumps(
+        {f"{r}-{s}": ds.attrs.get("identity", "in memory") for (r, s), ds in opened.items()}
+    )
+    return labelled.set_xindex("recipe").set_xindex("seed")

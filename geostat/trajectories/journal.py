@@ -1,0 +1,191 @@
+"""The journal of a measurement: one file for each finished unit of work."""
+
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from geostat.errors import JournalError, NumericalWarning, StoreError
+from geostat.trajectories.files import write_whole
+from geostat.trajectories.plan import Plan
+from geostat.trajectories.record import Record
+
+__all__ = ["Journal", "journal_path"]
+
+_MANIFEST = "manifest.json"
+
+
+def journal_path(store: Path) -> Path:
+    """Return the folder in which a store's journal is kept until it is sealed.
+
+    Parameters
+    ----------
+    store : Path
+        The store.
+
+    Returns
+    -------
+    Path
+        Beside it, with ``.journal`` appended.
+    """
+    return store.with_name(store.name + ".journal")
+
+
+class Journal:
+    """Finished units of one measurement; written whole or not at all, so a kill loses none.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the records lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def start(cls, folder: Path, plan: Plan, description: dict[str, Any]) -> "Journal":
+        """Open the journal of a plan, or begin it.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it lies or shall lie.
+        plan : Plan
+            The measurement.
+        description : dict
+            What a reader needs to label the records without the checkpoints.
+
+        Returns
+        -------
+        Journal
+            With the records of earlier calls, if any.
+
+        Raises
+        ------
+        JournalError
+            If the folder holds the journal of another measurement.
+        StoreError
+            If it cannot be made.
+        """
+        journal = cls(folder)
+        if (folder / _MANIFEST).exists():
+            journal._require(plan)
+            return journal
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make {folder}: {error.strerror}. Choose another place.") from error
+        content = {"identity": plan.identity, "manifest": plan.manifest(), "description": description}
+        write_whole(folder / _MANIFEST, json.dumps(content, indent=1).encode())
+        return journal
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The manifest: identity, what was asked for, and how to label it.
+
+        Raises
+        ------
+        JournalError
+            If there is none or it cannot be read.
+        """
+        try:
+            found: dict[str, Any] = json.loads((self.folder / _MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise JournalError(f"{self.folder} is no journal: {error}. Measure again.") from error
+        return found
+
+    def _require(self, plan: Plan) -> None:
+        found = self.content
+        if found["identity"] == plan.identity:
+            return
+        asked = json.loads(json.dumps(plan.manifest()))
+        differing = [key for key, value in asked.items() if found["manifest"].get(key) != value]
+        raise JournalError(
+            f"{self.folder} is the journal of another measurement: {', '.join(differing)} differ from what is "
+            "asked now. Give this measurement another store, or pass resume=False (--no-resume) to drop it."
+        )
+
+    def _file(self, matrix: str) -> Path:
+        return self.folder / f"{hashlib.sha256(matrix.encode()).hexdigest()[:24]}.npz"
+
+    def write(self, record: Record) -> None:
+        """Add a finished unit.
+
+        Parameters
+        ----------
+        record : Record
+            All that was measured on one matrix.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; earlier records are whole.
+        """
+        write_whole(self._file(record.matrix), record.to_bytes())
+
+    def read(self, matrix: str) -> Record | None:
+        """Read one finished unit.
+
+        Parameters
+        ----------
+        matrix : str
+            Its name.
+
+        Returns
+        -------
+        Record or None
+            None if it is not finished, or its file is damaged, of which is warned.
+        """
+        path = self._file(matrix)
+        if not path.exists():
+            return None
+        try:
+            return Record.from_bytes(path.read_bytes())
+        except JournalError as error:
+            warnings.warn(
+                f"the record of {matrix} in {path} is damaged and will be measured again: {error}",
+                NumericalWarning,
+                stacklevel=2,
+            )
+            return None
+
+    def finished(self, matrices: tuple[str, ...]) -> set[str]:
+        """Return which units are done and readable.
+
+        Parameters
+        ----------
+        matrices : tuple of str
+            The units of the measurement.
+
+        Returns
+        -------
+        set of str
+            Names of finished ones.
+        """
+        return {name for name in matrices if self.read(name) is not None}
+
+    def records(self, matrices: tuple[str, ...]) -> Iterator[Record]:
+        """Iterate over the finished units in the given order.
+
+        Parameters
+        ----------
+        matrices : tuple of str
+            The units.
+
+        Yields
+        ------
+        Record
+            One at a time.
+        """
+        for name in matrices:
+            record = self.read(name)
+            if record is not None:
+                yield record
+
+    def discard(self) -> None:
+        """Remove the journal with all its records."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,176 @@
+"""Sealed stores: written aside, renamed into place, readable with xarray and zarr alone."""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from geostat.errors import StoreError
+from geostat.trajectories.files import replace_folder
+from geostat.trajectories.journal import Journal, journal_path
+from geostat.trajectories.record import Vectors
+from geostat.trajectories.schema import labelled
+
+__all__ = ["open_trajectory", "seal", "vectors"]
+
+
+def seal(journal: Journal, store: Path, provenance: dict[str, Any]) -> None:
+    """Write the store of a finished journal, then remove the journal.
+
+    The store stands under its name only once it is whole.
+
+    Parameters
+    ----------
+    journal : Journal
+        Every unit finished.
+    store : Path
+        Where the store shall stand; an older one there is replaced.
+    provenance : dict
+        Who, when, with which versions; kept apart from what must be reproducible.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses; the journal is whole.
+    """
+    content = journal.content
+    matrices = tuple(row["matrix"] for row in content["description"]["matrices"])
+    aside = store.with_name(f".{store.name}.sealing")
+    shutil.rmtree(aside, ignore_errors=True)
+    dataset = labelled(content["description"], [record.without_vectors() for record in journal.records(matrices)])
+    dataset.attrs |= {"identity": content["identity"], "provenance": json.dumps(provenance)}
+    try:
+        with _quiet_zarr():
+            dataset.to_zarr(aside, mode="w", consolidated=False, zarr_format=3)
+            for record in journal.records(matrices):
+                if record.vectors is not None:
+                    _write_vectors(aside, record.matrix, record.vectors, dataset)
+            zarr.consolidate_metadata(os.fspath(aside))
+        replace_folder(aside, store)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise StoreError(
+            f"cannot write the store {store}: {error}. Every figure is kept in {journal.folder}: make room and "
+            "run the same call again, it only seals."
+        ) from error
+    journal.discard()
+
+
+@contextmanager
+def _quiet_zarr() -> Iterator[None]:
+    """Consolidated metadata are what makes a plain xarray.open_zarr quiet; writing them warns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        yield
+
+
+def _group(matrix: str) -> str:
+    return "vectors/" + matrix.replace("/", "|")
+
+
+def _write_vectors(store: Path, matrix: str, found: Vectors, dataset: xr.Dataset) -> None:
+    attrs = {"long_name": "Leading singular vectors of the update", "units": "1", "matrix": matrix}
+    group = xr.Dataset(
+        {
+            "left": (("step", "rows", "component"), found.left, attrs | {"side": "left"}),
+            "right": (("step", "cols", "component"), found.right, attrs | {"side": "right"}),
+        },
+        coords={
+            "step": dataset["step"].values,
+            "component": np.arange(1, found.left.shape[2] + 1),
+        },
+    )
+    group.to_zarr(store, group=_group(matrix), mode="w", consolidated=False, zarr_format=3)
+
+
+def open_trajectory(store: Any) -> xr.Dataset:
+    """Open a sealed store, or what an unfinished measurement has so far.
+
+    Parameters
+    ----------
+    store : path or URL
+        What was given to `measure` as `store`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy. Attribute `complete` is 0 while matrices are missing, which then do not appear.
+
+    Raises
+    ------
+    StoreError
+        If there is neither a store nor a journal, or what is there is none of ours.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> import geostat as gs
+    >>> start = {"blocks.0.attention.query.weight": torch.eye(4)}
+    >>> end = {"blocks.0.attention.query.weight": torch.eye(4) + 0.1}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = gs.measure(start, {10: end}, store=f"{folder}/run.zarr", progress=False)
+    ...     round(float(gs.open_trajectory(f"{folder}/run.zarr").stable_rank[0, 0]), 6)
+    1.0
+    """
+    if "://" in os.fspath(store):
+        return xr.open_zarr(store)
+    path = Path(store)
+    if path.exists():
+        return _open_sealed(path)
+    folder = journal_path(path)
+    if folder.exists():
+        journal = Journal(folder)
+        description = journal.content["description"]
+        return labelled(description, list(journal.records(tuple(r["matrix"] for r in description["matrices"]))))
+    raise StoreError(f"there is no store {path} and no journal {folder}. Measure first, or check the path.")
+
+
+def _open_sealed(path: Path) -> xr.Dataset:
+    try:
+        dataset = xr.open_zarr(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path} is no zarr store that can be opened: {error}. Measure again.") from error
+    if "schema_version" not in dataset.attrs:
+        raise StoreError(f"{path} is a zarr store, but not one of geostat's. Check the path.")
+    return dataset
+
+
+def vectors(store: Any, matrix: str) -> xr.Dataset:
+    """Leading singular vectors of one matrix's updates.
+
+    Parameters
+    ----------
+    store : path
+        A sealed store.
+    matrix : str
+        Name of the matrix.
+
+    Returns
+    -------
+    xarray.Dataset
+        `left` (step, rows, component) and `right` (step, cols, component), float32, lazy; NaN beyond
+        the numerical rank of the update.
+
+    Raises
+    ------
+    StoreError
+        If the store holds no vectors of that matrix.
+    """
+    dataset = open_trajectory(store)
+    try:
+        return xr.open_zarr(store, group=_group(matrix))
+    except (OSError, KeyError, ValueError) as error:
+        left_out = matrix in json.loads(dataset.attrs["vectors_left_out"])
+        why = "they did not fit the byte budget" if left_out else "the store has no such matrix"
+        raise StoreError(
+            f"{store} holds no singular vectors of {matrix}: {why}. "
+            "Measure again with vectors=True, or check the name."
+        ) from error

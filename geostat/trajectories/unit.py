@@ -1,0 +1,132 @@
+"""The unit of work: one matrix over all checkpoints."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from geostat.checkpoints import Checkpoint, MatrixRef
+from geostat.diagnostics import AUDITS, audit
+from geostat.errors import AuditWarning
+from geostat.linalg import Factored
+from geostat.linalg.factored import Side
+from geostat.trajectories.history import History, Operands
+from geostat.trajectories.plan import Plan
+from geostat.trajectories.record import Record, Vectors
+from geostat.trajectories.sweep import evaluate, sweep_shape
+
+__all__ = ["choose_device", "measure_matrix"]
+
+
+def choose_device(device: str) -> torch.device:
+    """Resolve "auto" to an accelerator that computes in float64, else the CPU.
+
+    Parameters
+    ----------
+    device : str
+        "auto", "cpu", "cuda", "cuda:1".
+
+    Returns
+    -------
+    torch.device
+        The device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread, so that a figure does not depend on how many cores the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], device: str = "auto") -> Record:
+    """Measure one matrix over all checkpoints; W_0 is read and factored once.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is measured.
+    ref : MatrixRef
+        Which matrix.
+    checkpoints : list of Checkpoint
+        The open base, then one per step.
+    device : str
+        Where the arithmetic runs.
+
+    Returns
+    -------
+    Record
+        All diagnostics at all steps.
+
+    Raises
+    ------
+    NonFiniteError
+        If a weight is NaN or infinite: names file and tensor.
+    """
+    n_steps = len(plan.steps)
+    record = Record(
+        matrix=ref.name,
+        values={
+            spec.name: np.full((n_steps, *sweep_shape(spec, plan.protocol), *plan.own_shape(spec)), np.nan)
+            for spec in plan.specs
+        },
+        reasons={name: np.zeros(n_steps, dtype=np.int8) for name in plan.diagnostics},
+        audit=np.zeros(n_steps, dtype=np.int8),
+        used=plan.used(ref),
+        vectors=_empty_vectors(plan, ref) if ref.name in plan.vectors else None,
+    )
+    with _one_thread():
+        history = History(plan, ref, checkpoints, choose_device(device))
+        for index in range(n_steps):
+            _measure_step(plan, record, history.at(index), index)
+    return record
+
+
+def _measure_step(plan: Plan, record: Record, operands: Operands, index: int) -> None:
+    for spec in plan.specs:
+        values, reason = evaluate(spec, operands, plan.protocol, plan.own_shape(spec))
+        record.values[spec.name][index] = values
+        record.reasons[spec.name][index] = reason.value
+    record.audit[index] = _audit_bits(record.matrix, plan.steps[index], operands)
+    if record.vectors is not None:
+        _fill(record.vectors.left[index], operands.update, "left")
+        _fill(record.vectors.right[index], operands.update, "right")
+
+
+def _audit_bits(matrix: str, step: int, operands: Operands) -> int:
+    violations = audit(operands.initial, operands.updated, operands.update)
+    for name, left, right in violations:
+        warnings.warn(
+            f"{matrix} at step {step}: the inequality of {name} fails ({left:.6g} > {right:.6g}), which no "
+            "pair of matrices can do: the decomposition is wrong there. Measure it again on the CPU, and "
+            "leave the row out if it stays.",
+            AuditWarning,
+            stacklevel=2,
+        )
+    return sum(1 << AUDITS.index(violation.name) for violation in violations)
+
+
+def _empty_vectors(plan: Plan, ref: MatrixRef) -> Vectors:
+    steps, K = len(plan.steps), plan.protocol.K
+    return Vectors(
+        np.full((steps, ref.rows, K), np.nan, dtype=np.float32),
+        np.full((steps, ref.cols, K), np.nan, dtype=np.float32),
+    )
+
+
+def _fill(target: npt.NDArray[np.float32], update: Factored, side: Side) -> None:
+    """Write the singular vectors that exist; those beyond the numerical rank stay NaN."""
+    if not update.is_zero:
+        basis = update.channel(target.shape[1], side).cpu().numpy()
+        target[:, : basis.shape[1]] = basis

@@ -1,0 +1,92 @@
+"""Checking that a store is whole and says what it claims."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geostat.spec import DIAGNOSTICS, Reason
+from geostat.trajectories.store import open_trajectory
+
+__all__ = ["to_csv", "validate"]
+
+
+def validate(store: Any) -> list[str]:
+    """Find what is wrong with a store or dataset.
+
+    Parameters
+    ----------
+    store : path or Dataset
+        A store, a journal's store, or a measured dataset.
+
+    Returns
+    -------
+    list of str
+        One sentence per finding; empty where all holds: every unit measured, every value within its
+        diagnostic's bounds, every NaN with a reason and every reason with a NaN, no violated inequality.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import geostat as gs
+    >>> start = {"blocks.0.attention.query.weight": torch.eye(4)}
+    >>> run = gs.measure(start, {10: start}, progress=False)  # nothing moved: NaN, with reasons
+    >>> gs.validate(run)
+    []
+    """
+    dataset = store if isinstance(store, xr.Dataset) else open_trajectory(store)
+    findings = [] if dataset.attrs.get("complete", 1) else ["the measurement is not finished"]
+    for name in (str(n) for n in dataset["diagnostic"].values):
+        findings += _check_variable(dataset, name)
+    violated = dataset["audit"].fillna(0) != 0
+    if bool(violated.any()):
+        findings.append(f"{int(violated.sum())} rows violate an inequality that holds for all matrices")
+    return findings
+
+
+def _check_variable(dataset: xr.Dataset, name: str) -> list[str]:
+    values, reason = dataset[name], dataset["reason"].sel(diagnostic=name)
+    own = [dim for dim in values.dims if dim not in reason.dims]
+    missing = values.isnull()
+    some, unexplained = missing.any(own), reason == Reason.defined.value
+    findings = []
+    if name in DIAGNOSTICS and not DIAGNOSTICS[name].dims and bool((some & unexplained).any()):
+        findings.append(f"{name}: {int((some & unexplained).sum())} cells are NaN without a reason")
+    if bool((~some & ~unexplained).any()):
+        findings.append(f"{name}: {int((~some & ~unexplained).sum())} cells have a value and a reason for none")
+    for bound, outside in (("valid_min", np.less), ("valid_max", np.greater)):
+        limit = values.attrs.get(bound)
+        if limit is not None and bool(outside(values.fillna(limit), limit).any()):
+            findings.append(f"{name}: values beyond {bound} = {limit}")
+    return findings
+
+
+def to_csv(store: Any, path: Any) -> None:
+    """Write one line per cell, with all labels, for tools that read tables.
+
+    Parameters
+    ----------
+    store : path or Dataset
+        A store or a dataset.
+    path : path or file object
+        Where the lines go. Columns: run labels, step, progress, matrix labels, settings, diagnostic,
+        value, reason.
+    """
+    dataset = store if isinstance(store, xr.Dataset) else open_trajectory(store)
+    names = [str(name) for name in dataset["diagnostic"].values]
+    for position, name in enumerate(names):
+        frame = dataset[name].rename("value").to_dataframe().reset_index()
+        reason = dataset["reason"].sel(diagnostic=name).rename("code").to_dataframe().reset_index()
+        keys = [key for key in ("run", "step", "matrix") if key in reason]
+        frame = frame.merge(reason[[*keys, "code"]], on=keys)
+        frame["reason"] = [Reason(int(code)).name if code else "" for code in frame.pop("code")]
+        frame.insert(0, "diagnostic", name)
+        settings = {str(dim) for key in names for dim in dataset[key].dims} - {"run", "step", "matrix"}
+        frame = frame.reindex(columns=_columns(dataset, settings))
+        frame.to_csv(path, index=False, mode="w" if position == 0 else "a", header=position == 0)
+
+
+def _columns(dataset: xr.Dataset, settings: set[str]) -> list[str]:
+    runs = [n for n in ("run", "recipe", "seed") if n in dataset.coords]
+    matrix = ["matrix", "layer", "module", "expert", "rows", "cols"]
+    return [*runs, "step", "progress", *matrix, "diagnostic", *sorted(settings), "value", "reason"]
