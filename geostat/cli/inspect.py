@@ -1,9 +1,12 @@
 """``geostat inspect`` and ``geostat csv``: looking into a store."""
 
 import json
+import warnings
 from typing import Any
 
 import click
+
+from geostat.errors import GeostatWarning
 
 __all__ = ["csv", "inspect"]
 
@@ -40,14 +43,16 @@ def inspect(store: str) -> None:
 
 def _show_values(dataset: Any) -> None:
     """First and last step of every diagnostic, averaged over matrices as its convention says."""
-    from geostat.statistics import matrix_mean
+    from geostat.statistics import mean_ci
 
     click.echo(f"{'mean over matrices':<44}{'first step':>12}{'last step':>12}  undefined")
     for name in sorted(str(n) for n in dataset["diagnostic"].values):
         variable = dataset[name]
         label = f"{name} [{variable.attrs['units']}]" if variable.attrs["units"] != "1" else name
         weighting = "parameters" if variable.attrs["weighting"] == "both" else None
-        mean = matrix_mean(variable, weighting=weighting)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GeostatWarning)  # the last column says what is undefined
+            mean = mean_ci(variable, weighting=weighting).estimate
         settings = [dim for dim in mean.dims if dim != "step"]
         mean = mean.isel(dict.fromkeys(settings, 0))
         missing = int(variable.isnull().sum())

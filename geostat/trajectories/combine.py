@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from geostat.errors import ProtocolError, SampleError
+from geostat.errors import ProtocolError, SampleError, ShapeError
 from geostat.spec import Reason
 from geostat.trajectories.schema import strings
 from geostat.trajectories.store import open_trajectory
@@ -43,6 +43,8 @@ def combine(
     ------
     ProtocolError
         If two runs were measured under different protocols.
+    ShapeError
+        If a matrix has different shapes in two runs.
     SampleError
         If there is no run, or the same data stand under two labels.
 
@@ -64,7 +66,8 @@ def combine(
     _require_one_protocol(opened)
     _require_distinct(runs)
     labels = strings(f"{recipe}-{seed}" for recipe, seed in opened)
-    prepared = [_without_progress(dataset) for dataset in opened.values()]
+    _require_same_shapes(opened)
+    prepared = [_bare(dataset) for dataset in opened.values()]
     joined = xr.concat(
         prepared,
         dim=xr.Variable("run", labels),
@@ -112,11 +115,42 @@ def _require_distinct(runs: Mapping[tuple[str, int], Any]) -> None:
         seen[identity] = key
 
 
-def _without_progress(dataset: xr.Dataset) -> xr.Dataset:
-    """Drop what differs between runs and is put back along the run dim."""
-    return dataset.drop_vars("progress").assign_coords(
-        {name: dataset[name].load() for name in dataset.coords if name != "progress"}
-    )
+def _per_matrix(dataset: xr.Dataset) -> list[str]:
+    return [str(name) for name, coord in dataset.coords.items() if "matrix" in coord.dims and name != "matrix"]
+
+
+def _bare(dataset: xr.Dataset) -> xr.Dataset:
+    """Drop the labels that are put back once all runs stand side by side."""
+    return dataset.drop_vars(["progress", *_per_matrix(dataset)])
+
+
+def _matrix_labels(matrices: xr.DataArray, runs: list[xr.Dataset]) -> dict[str, xr.Variable]:
+    """Labels of every matrix, from the first run that has it."""
+    labels: dict[str, xr.Variable] = {}
+    position = {str(name): i for i, name in enumerate(matrices.values)}
+    for name in _per_matrix(runs[0]):
+        first = runs[0][name].variable.load()
+        values = np.empty((len(position), *first.shape[1:]), dtype=first.dtype)
+        for run in reversed(runs):
+            common = [str(each) in position for each in run["matrix"].values]
+            rows = [position[str(each)] for each in run["matrix"].values[common]]
+            values[rows] = run[name].values[common]
+        labels[name] = xr.Variable(first.dims, values, first.attrs)
+    return labels
+
+
+def _require_same_shapes(opened: dict[tuple[str, int], xr.Dataset]) -> None:
+    seen: dict[str, tuple[tuple[str, int], tuple[int, int]]] = {}
+    for key, dataset in opened.items():
+        for name, rows, cols in zip(
+            dataset["matrix"].values, dataset["rows"].values, dataset["cols"].values, strict=True
+        ):
+            other, shape = seen.setdefault(str(name), (key, (int(rows), int(cols))))
+            if shape != (rows, cols):
+                raise ShapeError(
+                    f"{name} is {shape} in run {other} but {(int(rows), int(cols))} in run {key}: these are "
+                    "different models. Combine runs of one architecture."
+                )
 
 
 def _labelled(joined: xr.Dataset, opened: dict[tuple[str, int], xr.Dataset]) -> xr.Dataset:
@@ -124,7 +158,7 @@ def _labelled(joined: xr.Dataset, opened: dict[tuple[str, int], xr.Dataset]) -> 
     runs = list(opened.values())
     lengths = np.array([ds.attrs["training_steps"] for ds in runs])
     progress = joined["step"].values[None, :] / lengths[:, None]
-    labelled = joined.assign_coords(
+    labelled = joined.assign_coords(_matrix_labels(joined["matrix"], runs)).assign_coords(
         recipe=("run", strings(recipes), {"long_name": "Recipe"}),
         seed=("run", np.array(seeds), {"long_name": "Seed"}),
         storage=("run", strings(ds.attrs["storage"] for ds in runs), {"long_name": "Storage"}),

@@ -135,7 +135,9 @@ def open_trajectory(store: Any) -> xr.Dataset:
 
 def _open_sealed(path: Path) -> xr.Dataset:
     try:
-        dataset = xr.open_zarr(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
+            dataset = xr.open_zarr(path)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{path} is no zarr store that can be opened: {error}. Measure again.") from error
     if "schema_version" not in dataset.attrs:

@@ -73,13 +73,15 @@ def to_csv(store: Any, path: Any) -> None:
         value, reason.
     """
     dataset = store if isinstance(store, xr.Dataset) else open_trajectory(store)
+    dataset = dataset.drop_indexes([name for name in ("recipe", "seed") if name in dataset.indexes])
     names = [str(name) for name in dataset["diagnostic"].values]
     for position, name in enumerate(names):
         frame = dataset[name].rename("value").to_dataframe().reset_index()
         reason = dataset["reason"].sel(diagnostic=name).rename("code").to_dataframe().reset_index()
         keys = [key for key in ("run", "step", "matrix") if key in reason]
         frame = frame.merge(reason[[*keys, "code"]], on=keys)
-        frame["reason"] = [Reason(int(code)).name if code else "" for code in frame.pop("code")]
+        codes = frame.pop("code").where(frame["value"].isna(), Reason.defined.value)
+        frame["reason"] = ["" if code == Reason.defined.value else Reason(int(code)).name for code in codes]
         frame.insert(0, "diagnostic", name)
         settings = {str(dim) for key in names for dim in dataset[key].dims} - {"run", "step", "matrix"}
         frame = frame.reindex(columns=_columns(dataset, settings))

@@ -1,0 +1,101 @@
+"""Several runs side by side."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import geostat as gs
+from geostat.errors import ProtocolError, SampleError
+from geostat.spec import Reason
+
+NAMES = ("blocks.0.attention.query.weight", "blocks.0.attention.key.weight")
+
+
+def _run(seed, steps=(10, 20), names=NAMES, **settings):
+    rng = torch.Generator().manual_seed(seed)
+    start = {name: torch.randn(6, 5, generator=rng) for name in names}
+    moved = {
+        step: {
+            name: weight + 0.01 * step * torch.randn(6, 5, generator=rng) for name, weight in start.items()
+        }
+        for step in steps
+    }
+    return gs.measure(start, moved, progress=False, **settings)
+
+
+def test_runs_are_selected_by_recipe_and_by_seed():
+    runs = {("opd", 0): _run(0), ("opd", 1): _run(1), ("sft", 0): _run(2)}
+    combined = gs.combine(runs)
+    assert [str(label) for label in combined.run.values] == ["opd-0", "opd-1", "sft-0"]
+    opd = combined.sel(recipe="opd")
+    assert opd.sizes["run"] == 2
+    np.testing.assert_array_equal(opd.stable_rank.isel(run=1), runs["opd", 1].stable_rank)
+    assert combined.sel(seed=0).sizes["run"] == 2
+
+
+def test_different_step_grids_leave_cells_with_a_reason():
+    combined = gs.combine({("a", 0): _run(0, (10, 20)), ("a", 1): _run(1, (10, 30))})
+    assert combined.step.values.tolist() == [10, 20, 30]
+    absent = combined.sel(step=30).isel(run=0)
+    assert absent.stable_rank.isnull().all()
+    assert (absent.reason.sel(diagnostic="stable_rank") == Reason.not_measured.value).all()
+    assert combined.progress.isel(run=1).values.tolist() == [10 / 30, 20 / 30, 1.0]
+    assert gs.validate(combined) == []
+
+
+def test_inner_join_keeps_what_every_run_has():
+    runs = {("a", 0): _run(0, (10, 20)), ("a", 1): _run(1, (10, 30))}
+    assert gs.combine(runs, join="inner").step.values.tolist() == [10]
+
+
+def test_different_matrix_sets_leave_cells_with_a_reason():
+    combined = gs.combine({("a", 0): _run(0), ("a", 1): _run(1, names=NAMES[:1])})
+    absent = combined.isel(run=1).sel(matrix="blocks.0.attention.key")
+    assert absent.stable_rank.isnull().all()
+    assert (absent.reason == Reason.not_measured.value).all()
+    assert combined.rows.values.tolist() == [6, 6]
+
+
+def test_different_protocols_never_combine():
+    with pytest.raises(ProtocolError, match=r"K is 16 and 4"):
+        gs.combine({("a", 0): _run(0), ("a", 1): _run(1, protocol=gs.Protocol(K=4))})
+
+
+def test_one_store_under_two_labels_is_refused():
+    run = _run(0)
+    with pytest.raises(SampleError, match="same data"):
+        gs.combine({("a", 0): run, ("a", 1): run})
+    with pytest.raises(SampleError, match="no run"):
+        gs.combine({})
+
+
+def test_stores_combine_lazily_and_flow_into_statistics(tmp_path, geostat_run):
+    store = tmp_path / "a.zarr"
+    gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
+    other = gs.measure(geostat_run.base, geostat_run.checkpoints, vectors=False, progress=False)
+    shifted = other.assign(stable_rank=other.stable_rank + 1.0)
+    combined = gs.combine({("a", 0): store, ("a", 1): shifted})
+    means = combined.stable_rank.mean("matrix").sel(step=40).values
+    result = gs.mean_ci(combined.stable_rank.sel(step=40))
+    half = 12.706204736174694 * means.std(ddof=1) / np.sqrt(2)  # t quantile, 1 degree of freedom
+    assert float(result.estimate.sel(recipe="a")) == pytest.approx(means.mean())
+    assert float(result.high.sel(recipe="a")) == pytest.approx(means.mean() + half)
+
+
+def test_csv_has_one_labelled_line_per_value(tmp_path):
+    combined = gs.combine({("a", 0): _run(0), ("b", 7): _run(1)})
+    gs.to_csv(combined, tmp_path / "runs.csv")
+    table = pd.read_csv(tmp_path / "runs.csv", keep_default_na=False, na_values=[""])
+    assert set(table.recipe) == {"a", "b"}
+    assert set(table.seed) == {0, 7}
+    cell = table[
+        (table.run == "b-7")
+        & (table.step == 20)
+        & (table.matrix == "blocks.0.attention.key")
+        & (table.diagnostic == "stable_rank")
+    ]
+    expected = combined.stable_rank.sel(run="b-7", step=20, matrix="blocks.0.attention.key")
+    assert cell.value.item() == pytest.approx(float(expected), rel=1e-12)
+    assert table.reason[table.value.isna()].notna().all()
+    assert table.reason[table.value.notna()].isna().all()
