@@ -1,0 +1,79 @@
+"""The result of `lock_brackets`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import xarray as xr
+
+from geostat.results import Column, LabelledResult, Row
+from geostat.results.numbers import onset_text
+from geostat.results.table import Text
+
+__all__ = ["LockResult", "onset_of"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class LockResult(LabelledResult):
+    """Outcome and bracket of every run: exact, without interval.
+
+    A row holds labels, ``last_out``, ``first_in`` (steps), ``outcome``, ``onset`` (the bracket as text),
+    ``centre`` of the band, ``training_steps``, ``n_checkpoints`` and ``reason``.
+    """
+
+    @property
+    def outcome(self) -> xr.DataArray | xr.Dataset:
+        """What each run shows."""
+        return self.quantity("outcome")
+
+    @property
+    def last_out(self) -> xr.DataArray | xr.Dataset:
+        """Last checkpoint outside the band."""
+        return self.quantity("last_out")
+
+    @property
+    def first_in(self) -> xr.DataArray | xr.Dataset:
+        """First checkpoint inside the band."""
+        return self.quantity("first_in")
+
+    def columns(self) -> Sequence[Column]:
+        """Onset and number of checkpoints."""
+        return [
+            Column("onset (step)", onset_of),
+            Column("checkpoints", lambda row: Text(str(row["n_checkpoints"]))),
+        ]
+
+    def sentence(self) -> str:
+        """One sentence for a paper: what each run shows, and that nothing is inferred from it."""
+        told = [f"{self.variables[name].label}: {self._told(name)}" for name in self.cells]
+        return f"Onset of locking per run (exact, by checkpoints, in steps; no inference): {'; '.join(told)}."
+
+    def _told(self, name: str) -> str:
+        counts: dict[str, dict[str, int]] = {}
+        for row in self._rows_of(name, self.cells[name], self.labels()):
+            outcomes = counts.setdefault(str(row.get("recipe") or "all"), {})
+            outcomes[row["onset"]] = outcomes.get(row["onset"], 0) + 1
+        recipes = [
+            f"{recipe} {', '.join(_counted(o, n) for o, n in found.items())}"
+            for recipe, found in counts.items()
+        ]
+        return ", ".join(recipes)
+
+
+def onset_of(row: Row) -> Text:
+    """Onset of one run as text.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of a `LockResult`.
+
+    Returns
+    -------
+    Text
+        The bracket, or the outcome with its reason as a note.
+    """
+    return onset_text(row["outcome"], row["last_out"], row["first_in"], row["reason"])
+
+
+def _counted(onset: str, count: int) -> str:
+    return f"{onset} ({count} run{'s' if count != 1 else ''})"

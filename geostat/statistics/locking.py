@@ -1,0 +1,247 @@
+"""Where each run locks: exact facts about stored curves, bracketed by their checkpoints."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from geostat.errors import GeostatWarning, SampleError
+from geostat.statistics.aggregation import RunValues, aggregate, cell_array
+from geostat.statistics.arguments import Sample, Weighting, gather
+from geostat.statistics.bands import AtLeast, Band, Onset, at_least, find_onset
+from geostat.statistics.lock_result import LockResult
+from geostat.statistics.notices import Notice, give, matrices_left_out
+
+__all__ = ["AtLeast", "LockResult", "at_least", "lock_brackets"]
+
+ASSUMPTIONS = (
+    "nothing is inferred: each run's outcome is a fact about its stored checkpoints",
+    "between two checkpoints the curve is unknown, so the onset is a bracket and no point",
+    "cumulative metrics settle under a decaying learning rate whether or not a channel has formed",
+)
+
+_SELF_REFERENCE = {
+    "similarity_to_end": "a checkpoint is compared with the run's end, whose band a random walk enters too",
+    "forward_capture": "a capture that is 0 throughout would enter the band of its own end",
+    "future_capture": "a capture that is 0 throughout would enter the band of its own end",
+}
+
+
+def lock_brackets(
+    data: xr.DataArray | xr.Dataset,
+    *,
+    reference: float | AtLeast | Literal["final"],
+    margin: float | None = None,
+    persistence: float = 0.25,
+    dim: str | None = "matrix",
+    sample_dim: str = "run",
+    training_steps: float | None = None,
+    weighting: Weighting | None = None,
+) -> LockResult:
+    r"""Checkpoints between which each run's metric enters a band and stays there.
+
+    A run :math:`m` is in the band from step t on when :math:`|m(u) - \mathrm{ref}| \le \mathrm{margin}`
+    at every later checkpoint u, and these span at least ``persistence`` of training. The onset is
+    known only up to the checkpoints: (last one outside, first one inside]. A run is averaged over the
+    matrices that have a value at all of its checkpoints; steps without any value are no checkpoints of it.
+
+    Nothing is inferred: these are exact facts about the runs at hand. They say nothing about other seeds.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        One metric or several, with dim ``step``.
+    reference : float, at_least(x) or "final"
+        Centre of the band; a one-sided threshold; or the mean over the last 10% of training, whose
+        checkpoints are then not tested.
+    margin : float
+        Half-width in the metric's units; left out with `at_least`.
+    persistence : float
+        Share of training in (0, 1) for which the run must stay.
+    dim, sample_dim : str
+        Matrices and runs, as in `mean_ci`; ``dim`` may be None.
+    training_steps : float, optional
+        Declared length of training. By default from the data's ``progress``, otherwise each run's
+        last checkpoint.
+    weighting : {"matrix", "parameters"}, optional
+        As in `mean_ci`.
+
+    Returns
+    -------
+    LockResult
+        Per run an ``outcome``: ``bracket``, ``left-censored`` (inside at the first checkpoint already,
+        so the onset is at most that step), ``never``, ``too short to tell`` (inside at the end, but for
+        less than the persistence), or ``undefined`` (no value); with ``last_out`` and ``first_in`` in steps.
+
+    Raises
+    ------
+    SampleError
+        If there is no step, or the band is not declared.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> curve = xr.DataArray(
+    ...     [9.0, 6.0, 5.1, 5.0, 4.9],
+    ...     dims="step",
+    ...     coords={"step": [63, 127, 191, 255, 299]},
+    ...     attrs={"units": "1"},
+    ...     name="stable_rank",
+    ... )
+    >>> lock_brackets(curve, reference=5.0, margin=0.5, dim=None).rows()[0]["onset"]
+    '(127, 191]'
+    """
+    band = _declared(reference, margin)
+    _check_share(persistence)
+    gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
+    notices = list(gathered.notices)
+    cells = {s.name: _cells(s, band, persistence, training_steps, notices) for s in gathered.samples}
+    return LockResult(
+        **gathered.common(),
+        cells=cells,
+        title=f"Locking of each run: {', '.join(cells)}",
+        estimand=f"First step from which a run's metric stays {band.words} for at least "
+        f"{persistence:.0%} of training; {'; '.join(f'{s.name}: {s.average}' for s in gathered.samples)}.",
+        method="exact, from each run's checkpoints",
+        scope="descriptive",
+        level=None,
+        assumptions=ASSUMPTIONS,
+        warnings=give(notices),
+        settings={
+            "reference": str(reference),
+            "margin": margin,
+            "persistence": persistence,
+            "dim": dim,
+            "sample_dim": sample_dim,
+            "training_steps": training_steps,
+            "weighting": {s.name: s.weighting for s in gathered.samples},
+            "left_out": list(gathered.left_out),
+        },
+    )
+
+
+def _declared(reference: float | AtLeast | str, margin: float | None) -> Band:
+    if isinstance(reference, AtLeast):
+        if margin:
+            raise SampleError(
+                f"margin={margin!r} beside {reference}: a one-sided threshold has no margin. Leave it out."
+            )
+        return Band(reference, 0.0)
+    if isinstance(reference, str) and reference != "final":
+        raise SampleError(f"reference={reference!r} is not known. Pass a number, at_least(x) or 'final'.")
+    if margin is None or not (math.isfinite(margin) and margin > 0):
+        raise SampleError(
+            f"margin={margin!r} declares no band. Pass its half-width in the metric's units, above 0."
+        )
+    if not isinstance(reference, str) and not math.isfinite(reference):
+        raise SampleError(f"reference={reference!r} is not finite. Pass a number, at_least(x) or 'final'.")
+    return Band(reference, margin)  # type: ignore[arg-type]
+
+
+def _check_share(persistence: float) -> None:
+    if not 0 < persistence < 1:
+        raise SampleError(
+            f"persistence={persistence!r} is no share of training: it lies strictly between 0 and 1."
+        )
+
+
+def _cells(
+    sample: Sample, band: Band, persistence: float, training_steps: float | None, notices: list[Notice]
+) -> xr.Dataset:
+    if "step" not in sample.values.dims:
+        raise SampleError(
+            f"{sample.name} has no dimension step (found {list(sample.values.dims)}). "
+            "An onset needs several checkpoints of a run."
+        )
+    _warn_of_self_reference(sample, band, notices)
+    runs = [_curve(sample, i) for i in range(sample.values.sizes[sample.sample_dim])]
+    notices.extend(_noticed(sample, runs))
+    curves = _stacked([run.values for run in runs], sample).transpose(sample.sample_dim, ..., "step")
+    horizon = [_training_steps(sample, i, training_steps) for i in range(len(runs))]
+    found = _onsets(curves, band, persistence, horizon)
+    matrices = _stacked([run.n_matrices.expand_dims(sample.sample_dim) for run in runs], sample)
+    return found.assign(n_matrices=_most(matrices, found["first_in"]))
+
+
+def _most(matrices: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
+    return cell_array(matrices.max("step") if "step" in matrices.dims else matrices, like)
+
+
+def _stacked(parts: Sequence[xr.DataArray], sample: Sample) -> xr.DataArray:
+    bare = [part.drop_vars([c for c in part.coords if c not in part.dims]) for part in parts]
+    joined = xr.concat(bare, dim=sample.sample_dim, coords="minimal", compat="override", join="exact")
+    return joined.assign_coords(_run_coords(sample))
+
+
+def _curve(sample: Sample, position: int) -> RunValues:
+    """Average one run over the matrices that are defined at all of its checkpoints."""
+    if sample.dim is None:
+        return aggregate(sample, [position])
+    defined = sample.values.isel({sample.sample_dim: position}).notnull()
+    checkpoint = defined.any(sample.dim)
+    return aggregate(sample, [position], (defined | ~checkpoint).all("step") & checkpoint.any("step"))
+
+
+def _noticed(sample: Sample, runs: Sequence[RunValues]) -> list[Notice]:
+    names = sorted({name for run in runs for name in run.undefined})
+    if not names:
+        return []
+    why = "at some checkpoint of a run and are left out of that run's curve"
+    return [matrices_left_out(sample.name, names, sample.n_matrices, why)]
+
+
+def _run_coords(sample: Sample) -> dict[str, Any]:
+    """Labels of runs, and scalar labels, which reductions have dropped."""
+    coords = sample.values.coords
+    wanted = (sample.sample_dim, "recipe", "seed", "alpha", "eta", "k", "side", "energy_k", "rank", "matrix")
+    return {
+        name: coords[name].variable
+        for name in wanted
+        if name in coords and coords[name].dims in ((), (sample.sample_dim,))
+    }
+
+
+def _training_steps(sample: Sample, position: int, declared: float | None) -> float:
+    """Length of training: as declared, from progress, or NaN for a run's last checkpoint."""
+    if declared is not None:
+        if not declared > 0:
+            raise SampleError(
+                f"training_steps={declared!r} is no length of training. Pass a positive number."
+            )
+        return float(declared)
+    progress = sample.values.coords.get("progress")
+    if progress is None or "step" not in progress.dims:
+        return math.nan
+    own = progress.isel({sample.sample_dim: position}) if sample.sample_dim in progress.dims else progress
+    share = np.asarray(own.values, dtype=np.float64)
+    steps = np.asarray(sample.values["step"].values, dtype=np.float64)
+    usable = np.isfinite(share) & (share > 0) & (steps > 0)
+    return float(np.median(steps[usable] / share[usable])) if usable.any() else math.nan
+
+
+def _onsets(curves: xr.DataArray, band: Band, persistence: float, horizon: Sequence[float]) -> xr.Dataset:
+    steps = np.asarray(curves["step"].values, dtype=np.float64)
+    values = curves.values
+    shape = values.shape[:-1]
+    found = [
+        find_onset(steps, values[place], band, persistence, horizon[place[0]]) for place in np.ndindex(shape)
+    ]
+    cell = curves.isel(step=0, drop=True)
+    return xr.Dataset({name: _array(cell, found, name) for name in Onset.QUANTITIES})
+
+
+def _array(cell: xr.DataArray, found: Sequence[Onset], name: str) -> xr.DataArray:
+    values = [getattr(onset, name) for onset in found]
+    kind: Any = np.dtypes.StringDType() if isinstance(values[0], str) else None
+    array: npt.NDArray[Any] = np.array(values, dtype=kind).reshape(cell.shape)
+    return cell_array(cell.copy(data=array), cell)
+
+
+def _warn_of_self_reference(sample: Sample, band: Band, notices: list[Notice]) -> None:
+    identifier = str(sample.values.attrs.get("diagnostic", sample.name))
+    if identifier == "similarity_to_end" or (identifier in _SELF_REFERENCE and band.reference == "final"):
+        text = f"{sample.name}: {_SELF_REFERENCE[identifier]}. Read the outcome as description, not locking."
+        notices.append(Notice(GeostatWarning, text))

@@ -1,0 +1,199 @@
+"""The mean of a recipe over its runs, with the t-interval that covers at few seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from geostat.errors import UndefinedWarning
+from geostat.statistics.aggregation import RunValues, aggregate, cell_array
+from geostat.statistics.arguments import Sample, Samples, Weighting, check_level, gather
+from geostat.statistics.groups import Group, group_by_recipe, with_progress
+from geostat.statistics.intervals import Moments, moments, t_quantile
+from geostat.statistics.mean_result import MeanResult
+from geostat.statistics.notices import Notice, give, matrices_left_out
+from geostat.statistics.reasons import mean_reasons, text_array
+from geostat.statistics.repeats import Repeats, repeated_runs, repeats_notices
+from geostat.statistics.scales import Scale, ScaleName, choose_scale, on_scales
+
+__all__ = ["MeanResult", "mean_ci"]
+
+ASSUMPTIONS = (
+    "runs are independent draws of one recipe (only the seed differs)",
+    "run averages are about normal on the chosen scale: with skewed seed effects no interval from few "
+    "seeds is exact",
+    "intervals are pointwise: they hold for one cell at a time, not for all steps or metrics together",
+)
+
+
+def mean_ci(
+    data: xr.DataArray | xr.Dataset,
+    *,
+    dim: str | None = "matrix",
+    sample_dim: str = "run",
+    level: float = 0.95,
+    weighting: Weighting | None = None,
+    scale: ScaleName = "identity",
+) -> MeanResult:
+    r"""Mean over runs with a t-interval.
+
+    Each run is first averaged over its matrices, exactly; the S run averages :math:`x_s` of a recipe
+    are then the sample:
+
+    .. math:: \bar x \pm t_{S-1,\,(1+\mathrm{level})/2}\; s / \sqrt{S}
+
+    It is not an interval over matrices: a run's matrices are a fixed, correlated list, and resampling
+    them covers far less than it says. One run has no interval, only a value and the reason. The
+    standard deviation over matrices is reported as heterogeneity.
+
+    Parameters
+    ----------
+    data : xarray.DataArray or xarray.Dataset
+        One metric or several, with dims among ``run, step, matrix`` and a metric's own.
+    dim : str or None
+        Dimension that each run is averaged over; None when the values are one per run already.
+        Variables of a dataset that lack it are taken as one value per run.
+    sample_dim : str
+        Dimension of independent runs; data without it are one run.
+    level : float
+        Confidence level in (0, 1).
+    weighting : {"matrix", "parameters"}, optional
+        Weights over matrices; by default what the metric's attributes say.
+    scale : {"identity", "log", "logit"}
+        Scale on which run averages are averaged and the interval is formed; ends are transformed back,
+        so that the estimand becomes a geometric (or logit) mean over runs.
+
+    Returns
+    -------
+    MeanResult
+        ``estimate``, ``low``, ``high`` over recipe (where the data name recipes), step and what else
+        is left; NaN with a reason where there is no interval.
+
+    Raises
+    ------
+    SampleError
+        If an argument does not fit the data.
+
+    Warns
+    -----
+    UndefinedWarning
+        If matrices without a value in some run were left out.
+    SmallSampleWarning
+        If two runs of a recipe hold identical values throughout.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> srank = xr.DataArray(
+    ...     [[20.0, 22.0], [21.0, 25.0], [22.0, 22.0]],
+    ...     dims=("run", "matrix"),
+    ...     attrs={"units": "1"},
+    ...     name="stable_rank",
+    ... )
+    >>> result = mean_ci(srank)
+    >>> float(result.estimate), round(float(result.low), 2), round(float(result.high), 2)
+    (22.0, 19.52, 24.48)
+    >>> mean_ci(srank.isel(run=0)).ci is None
+    True
+    """
+    check_level(level)
+    gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
+    notices = list(gathered.notices)
+    repeats: dict[str, list[Repeats]] = {}
+    found = {sample.name: _cells(sample, level, scale, notices, repeats) for sample in gathered.samples}
+    notices += repeats_notices(repeats)
+    scales = {name: used for name, (_, used) in found.items()}
+    return MeanResult(
+        **gathered.common(),
+        cells={name: cells for name, (cells, _) in found.items()},
+        title=_title(gathered),
+        estimand=_estimand(gathered, scales),
+        method=on_scales(f"t-interval over {sample_dim}s", scales),
+        scope="population of runs" if _any_interval(found) else "within-run",
+        level=level,
+        assumptions=ASSUMPTIONS,
+        warnings=give(notices),
+        settings={
+            "dim": dim,
+            "sample_dim": sample_dim,
+            "weighting": {sample.name: sample.weighting for sample in gathered.samples},
+            "scale": {name: used.name for name, used in scales.items()},
+            "left_out": list(gathered.left_out),
+        },
+    )
+
+
+def _cells(
+    sample: Sample, level: float, scale_name: str, notices: list[Notice], repeats: dict[str, list[Repeats]]
+) -> tuple[xr.Dataset, Scale]:
+    groups = group_by_recipe(sample)
+    runs = [aggregate(sample, group.positions) for group in groups]
+    scale, fallback = choose_scale(scale_name, [run.values for run in runs], sample.name)
+    if fallback:
+        notices.append(Notice(UndefinedWarning, fallback))
+    parts = []
+    for group, run in zip(groups, runs, strict=True):
+        found = moments(scale.forward(run.values), sample.sample_dim)
+        parts.append(_interval(found, run, scale, level, len(group.positions)))
+        notices.extend(_noticed(sample, group, run))
+        whose = f"recipe {group.recipe!r}: " if group.recipe else ""
+        repeats.setdefault(whose, []).append(repeated_runs(run.values, sample.sample_dim))
+    return with_progress(_joined(parts, groups), sample, groups), scale
+
+
+def _interval(found: Moments, run: RunValues, scale: Scale, level: float, n_all: int) -> xr.Dataset:
+    df = (found.n - 1).where(found.has_interval)
+    half = t_quantile(level, df) * np.sqrt(found.variance / found.n.where(found.n > 0))
+    numbers = {
+        "estimate": scale.inverse(found.mean),
+        "low": scale.inverse(found.mean - half),
+        "high": scale.inverse(found.mean + half),
+        "n_runs": found.n,
+        "df": df,
+        "n_matrices": run.n_matrices,
+        "n_undefined": run.n_undefined,
+        "spread": run.spread,
+    }
+    whole = {name: cell_array(array, found.mean) for name, array in numbers.items()}
+    reason = text_array(found.mean, mean_reasons(found, whole["n_undefined"], n_all))
+    return xr.Dataset(whole | {"reason": reason})
+
+
+def _joined(parts: Sequence[xr.Dataset], groups: Sequence[Group]) -> xr.Dataset:
+    if groups[0].recipe is None:
+        return parts[0]
+    names = np.array([group.recipe for group in groups], dtype=np.dtypes.StringDType())
+    bare = [part.drop_vars("recipe", errors="ignore") for part in parts]
+    joined = xr.concat(bare, dim="recipe", data_vars="all", coords="minimal", compat="override", join="exact")
+    return joined.assign_coords(recipe=names)
+
+
+def _noticed(sample: Sample, group: Group, run: RunValues) -> list[Notice]:
+    if not run.undefined:
+        return []
+    what = f"{sample.name} of recipe {group.recipe!r}" if group.recipe else sample.name
+    cells = int((run.n_undefined > 0).sum())
+    why = f"in some run at {cells} of {run.n_undefined.size} cells and are left out of all runs there"
+    return [matrices_left_out(what, run.undefined, sample.n_matrices, why)]
+
+
+def _any_interval(found: dict[str, tuple[xr.Dataset, Scale]]) -> bool:
+    return any(bool(cells["low"].notnull().any()) for cells, _ in found.values())
+
+
+def _title(gathered: Samples) -> str:
+    names = [sample.name for sample in gathered.samples]
+    what = "Mean over runs" if gathered.n_runs > 1 else "One run"
+    return f"{what}: {', '.join(names) if len(names) <= 3 else f'{len(names)} metrics'}"
+
+
+def _estimand(gathered: Samples, scales: dict[str, Scale]) -> str:
+    meant: dict[str, list[str]] = {}
+    for sample in gathered.samples:
+        what = f"{scales[sample.name].mean} over runs, each run giving {sample.average}"
+        if gathered.n_runs == 1:
+            what = f"value of one run, {sample.average}"
+        meant.setdefault(what, []).append(sample.name)
+    parts = [f"{what} ({', '.join(names)})" for what, names in meant.items()]
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
