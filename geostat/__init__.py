@@ -37,7 +37,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "update_sparsity",
     ),
     "geostat.trajectories": ("combine", "measure", "open_trajectory", "plan", "to_csv", "validate"),
-    "geostat.statistics": ("compare", "lock_brackets", "mean_ci"),
+    "geostat.statistics": ("at_least", "compare", "lock_brackets", "mean_ci"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = ("errors", "lab", "protocols", "report", "results", "spec", "statistics", "testing")

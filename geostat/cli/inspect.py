@@ -28,7 +28,9 @@ def inspect(store: str) -> None:
         "steps": ", ".join(map(str, steps)) + f" of {attrs['training_steps']}",
         "matrices": f"{dataset.sizes['matrix']} ({', '.join(sorted({str(m) for m in dataset['module'].values}))})",
         "left out": ", ".join(json.loads(attrs["matrices_left_out"])) or "nothing",
-        "made": f"{made.get('created', 'not sealed yet')} by geostat {made.get('geostat', '')}, {made.get('device', '')}",
+        "made": f"{made['created']} by geostat {made['geostat']} on {made['device']}"
+        if made
+        else "not sealed yet",
     }
     for name, value in rows.items():
         click.echo(f"{name:>10}  {value}")
@@ -36,7 +38,9 @@ def inspect(store: str) -> None:
     _show_values(dataset)
     findings = validate(dataset)
     click.echo()
-    click.echo("valid: every value in its bounds, every gap explained" if not findings else "\n".join(findings))
+    click.echo(
+        "valid: every value in its bounds, every gap explained" if not findings else "\n".join(findings)
+    )
     if findings:
         raise SystemExit(1)
 
@@ -44,12 +48,13 @@ def inspect(store: str) -> None:
 def _show_values(dataset: Any) -> None:
     """First and last step of every diagnostic, averaged over matrices as its convention says."""
     from geostat.statistics import mean_ci
+    from geostat.statistics.arguments import Weighting
 
     click.echo(f"{'mean over matrices':<44}{'first step':>12}{'last step':>12}  undefined")
     for name in sorted(str(n) for n in dataset["diagnostic"].values):
         variable = dataset[name]
         label = f"{name} [{variable.attrs['units']}]" if variable.attrs["units"] != "1" else name
-        weighting = "parameters" if variable.attrs["weighting"] == "both" else None
+        weighting: Weighting | None = "parameters" if variable.attrs["weighting"] == "both" else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GeostatWarning)  # the last column says what is undefined
             mean = mean_ci(variable, weighting=weighting).estimate

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -36,7 +36,12 @@ class _Group(click.Group):
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: object
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
     click.echo(f"{category.__name__}: {message}", err=True)
 

@@ -30,9 +30,7 @@ __all__ = ["measure"]
 @click.option("--trust", is_flag=True, help="Allow formats that need unpickling.")
 @click.option("--checksum", is_flag=True, help="Put the SHA-256 of every input into the store.")
 @click.option("--device", default="auto", show_default=True)
-@click.option(
-    "--engine", type=click.Choice(["serial", "processes"]), default="serial", show_default=True
-)
+@click.option("--engine", type=click.Choice(["serial", "processes"]), default="serial", show_default=True)
 @click.option("--workers", type=int, help="Processes for --engine processes.  [default: one per core]")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from a journal or store.")
 @click.option("--progress/--no-progress", default=True, show_default=True)
@@ -95,7 +93,9 @@ def _vectors(given: str) -> bool | int | str:
     if given in words:
         return words[given]
     if not given.isdigit():
-        raise click.BadParameter(f"{given!r} is not auto, all, none or a number of bytes.", param_hint="--vectors")
+        raise click.BadParameter(
+            f"{given!r} is not auto, all, none or a number of bytes.", param_hint="--vectors"
+        )
     return int(given)
 
 

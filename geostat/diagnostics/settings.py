@@ -1,6 +1,5 @@
 """How a number of directions that a protocol asks for becomes one that a matrix can give."""
 
-
 __all__ = ["capped_rank", "order_statistics"]
 
 
@@ -42,5 +41,3 @@ def order_statistics(smaller: int, hill_k: int | float) -> int:
     """
     wanted = int(hill_k * smaller) if isinstance(hill_k, float) else hill_k
     return min(wanted, smaller)
-
-

@@ -16,7 +16,12 @@ __all__ = ["update_density", "update_sparsity"]
     invariances=("exact_scale", "sign", "permutation", "transpose"),
 )
 def update_sparsity(
-    initial: MatrixLike, updated: MatrixLike, *, eta: float = 1e-3, rule: Rule = "relative", space: Space = "bf16"
+    initial: MatrixLike,
+    updated: MatrixLike,
+    *,
+    eta: float = 1e-3,
+    rule: Rule = "relative",
+    space: Space = "bf16",
 ) -> float:
     r"""Unchanged fraction.
 
@@ -74,7 +79,12 @@ def update_sparsity(
     invariances=("exact_scale", "sign", "permutation", "transpose"),
 )
 def update_density(
-    initial: MatrixLike, updated: MatrixLike, *, eta: float = 1e-3, rule: Rule = "relative", space: Space = "bf16"
+    initial: MatrixLike,
+    updated: MatrixLike,
+    *,
+    eta: float = 1e-3,
+    rule: Rule = "relative",
+    space: Space = "bf16",
 ) -> float:
     r"""Changed fraction.
 

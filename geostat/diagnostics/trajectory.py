@@ -34,9 +34,7 @@ def _similarity(first: MatrixLike, second: MatrixLike, K: int, side: Side) -> fl
     reference="shen2026, eq. 9",
     invariances=_INVARIANCES,
 )
-def similarity_to_end(
-    update: MatrixLike, final: MatrixLike, *, K: int = 16, side: Side = "right"
-) -> float:
+def similarity_to_end(update: MatrixLike, final: MatrixLike, *, K: int = 16, side: Side = "right") -> float:
     r"""Similarity of the channel to the final one.
 
     .. math:: \mathrm{Sim}_K(t, t_{\mathrm{end}}) = \|V_K(t)^\top V_K(t_{\mathrm{end}})\|_F^2 / K

@@ -215,7 +215,9 @@ def factored(matrix: MatrixLike) -> Factored:
         return matrix
     tensor = matrix.detach() if isinstance(matrix, Tensor) else torch.from_numpy(np.ascontiguousarray(matrix))
     if tensor.ndim != 2 or tensor.numel() == 0:
-        raise ShapeError(f"a matrix is needed, found shape {tuple(tensor.shape)}. Pass a non-empty 2-D array.")
+        raise ShapeError(
+            f"a matrix is needed, found shape {tuple(tensor.shape)}. Pass a non-empty 2-D array."
+        )
     if not tensor.is_floating_point():
         raise QuantizedTensorError(f"entries are {tensor.dtype}, not floating point. Dequantise them first.")
     finite = torch.isfinite(tensor)

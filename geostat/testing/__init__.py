@@ -22,5 +22,7 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     """Import on first use: the pytest plugin is loaded by every test run of every project beside us."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'geostat.testing' has no attribute {name!r}. It offers: {', '.join(__all__)}.")
+        raise AttributeError(
+            f"module 'geostat.testing' has no attribute {name!r}. It offers: {', '.join(__all__)}."
+        )
     return getattr(importlib.import_module(_HOMES[name]), name)

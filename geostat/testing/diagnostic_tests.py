@@ -31,7 +31,7 @@ _inherited = settings(suppress_health_check=[HealthCheck.differing_executors])
 
 
 def _values(spec: Diagnostic, trajectory: Trajectory, protocol: Protocol) -> Any:
-    own = (protocol.k,) if spec.dims else ()
+    own = (3,) if spec.dims else ()
     return evaluate(spec, {name: factored(trajectory[name]) for name in spec.operands}, protocol, own)[0]
 
 

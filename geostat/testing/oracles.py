@@ -39,7 +39,8 @@ def _svd(matrix: Array) -> tuple[Array, Array, Array]:
 
 def _rank(matrix: Array) -> int:
     values = _svd(matrix)[1]
-    return int(np.sum(values > max(matrix.shape) * np.finfo(float).eps * values[0]))
+    floor = max(matrix.shape) * np.finfo(float).eps * float(values[0])
+    return int(np.count_nonzero(values > floor))
 
 
 def _basis(matrix: Array, k: int, side: str) -> Array:

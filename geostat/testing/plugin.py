@@ -19,7 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if chosen is None:
         return
     if chosen not in _PROFILES:
-        raise pytest.UsageError(f"GEOSTAT_HYPOTHESIS_PROFILE={chosen!r}. Choose one of {', '.join(_PROFILES)}.")
+        raise pytest.UsageError(
+            f"GEOSTAT_HYPOTHESIS_PROFILE={chosen!r}. Choose one of {', '.join(_PROFILES)}."
+        )
     from hypothesis import settings
 
     settings.register_profile(

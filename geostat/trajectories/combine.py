@@ -1,5 +1,6 @@
 """Several runs as one labelled dataset."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -17,9 +18,7 @@ __all__ = ["combine"]
 _SHARED = ("protocol", "protocol_hash", "protocol_settings", "schema_version", "Conventions")
 
 
-def combine(
-    runs: Mapping[tuple[str, int], Any], *, join: Literal["outer", "inner"] = "outer"
-) -> xr.Dataset:
+def combine(runs: Mapping[tuple[str, int], Any], *, join: Literal["outer", "inner"] = "outer") -> xr.Dataset:
     """Runs side by side along the dim `run`, labelled with recipe and seed.
 
     Runs may differ in their steps and matrices: cells that a run does not have are NaN with the
@@ -36,7 +35,8 @@ def combine(
     -------
     xarray.Dataset
         Dims `run`, `step`, `matrix` and those of swept settings; coordinates `recipe`, `seed`,
-        `storage` along run, of which the first two can be selected by: ``ds.sel(recipe="opd")``.
+        `storage` and `base` along run, of which the first two can be selected by:
+        ``ds.sel(recipe="opd")``. `base` is equal where runs started from the same weights.
         `progress` has dims run and step.
 
     Raises
@@ -116,12 +116,13 @@ def _require_distinct(runs: Mapping[tuple[str, int], Any]) -> None:
 
 
 def _per_matrix(dataset: xr.Dataset) -> list[str]:
-    return [str(name) for name, coord in dataset.coords.items() if "matrix" in coord.dims and name != "matrix"]
+    found = (str(name) for name, coord in dataset.coords.items() if "matrix" in coord.dims)
+    return [name for name in found if name not in ("matrix", "initial_hash")]
 
 
 def _bare(dataset: xr.Dataset) -> xr.Dataset:
     """Drop the labels that are put back once all runs stand side by side."""
-    return dataset.drop_vars(["progress", *_per_matrix(dataset)])
+    return dataset.drop_vars(["progress", "initial_hash", *_per_matrix(dataset)])
 
 
 def _matrix_labels(matrices: xr.DataArray, runs: list[xr.Dataset]) -> dict[str, xr.Variable]:
@@ -137,6 +138,18 @@ def _matrix_labels(matrices: xr.DataArray, runs: list[xr.Dataset]) -> dict[str, 
             values[rows] = run[name].values[common]
         labels[name] = xr.Variable(first.dims, values, first.attrs)
     return labels
+
+
+def _bases(runs: list[xr.Dataset]) -> list[str]:
+    """One fingerprint per run, over the matrices that all runs have."""
+    tables = [
+        dict(zip(map(str, run["matrix"].values), map(str, run["initial_hash"].values), strict=True))
+        for run in runs
+    ]
+    common = sorted(set.intersection(*(set(table) for table in tables)))
+    return [
+        hashlib.sha256("".join(table[name] for name in common).encode()).hexdigest()[:16] for table in tables
+    ]
 
 
 def _require_same_shapes(opened: dict[tuple[str, int], xr.Dataset]) -> None:
@@ -161,6 +174,7 @@ def _labelled(joined: xr.Dataset, opened: dict[tuple[str, int], xr.Dataset]) -> 
     labelled = joined.assign_coords(_matrix_labels(joined["matrix"], runs)).assign_coords(
         recipe=("run", strings(recipes), {"long_name": "Recipe"}),
         seed=("run", np.array(seeds), {"long_name": "Seed"}),
+        base=("run", strings(_bases(runs)), {"long_name": "Fingerprint of the initial weights"}),
         storage=("run", strings(ds.attrs["storage"] for ds in runs), {"long_name": "Storage"}),
         training_steps=("run", lengths, {"long_name": "Length of training", "units": "1"}),
         progress=(("run", "step"), progress, {"long_name": "Share of training", "units": "1"}),

@@ -64,7 +64,9 @@ def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(plan: Plan, ref: MatrixRef, device: str) -> tuple[Record, list[tuple[Warning | str, type[Warning]]]]:
+def _work(
+    plan: Plan, ref: MatrixRef, device: str
+) -> tuple[Record, list[tuple[Warning | str, type[Warning]]]]:
     if plan.identity not in _OPEN:
         _OPEN[plan.identity] = plan.open()
     with warnings.catch_warnings(record=True) as caught:
@@ -100,7 +102,9 @@ def processes(plan: Plan, refs: list[MatrixRef], device: str, workers: int | Non
         If a worker died.
     """
     if not all(isinstance(source, str | os.PathLike) for source in plan.checkpoints):
-        raise ProtocolError("engine='processes' reads checkpoints from files, but some lie in memory. Use 'serial'.")
+        raise ProtocolError(
+            "engine='processes' reads checkpoints from files, but some lie in memory. Use 'serial'."
+        )
     ordered = sorted(refs, key=lambda ref: -ref.n_params * min(ref.rows, ref.cols))
     n_workers = max(1, min(workers or os.cpu_count() or 1, len(refs)))
     pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), _prepare_worker)

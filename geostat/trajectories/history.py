@@ -1,5 +1,6 @@
 """One matrix at the run's start and at all its checkpoints, read and factored when asked for."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -44,6 +45,18 @@ class History:
 
     def _read(self, checkpoint: Checkpoint) -> Factored:
         return Factored(read_matrix(checkpoint, self._ref).to(self._device))
+
+    def initial_hash(self) -> str:
+        """Fingerprint of W_0: shape, dtype and bytes.
+
+        Returns
+        -------
+        str
+            16 hex digits.
+        """
+        stored = self.initial.stored.cpu().contiguous()
+        head = f"{tuple(stored.shape)} {stored.dtype}".encode()
+        return hashlib.sha256(head + stored.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
     def weight(self, index: int) -> Factored:
         """W at a checkpoint.

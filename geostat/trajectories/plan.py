@@ -120,9 +120,7 @@ class Plan:
         """
         smaller = min(ref.rows, ref.cols)
         k = self.protocol.k
-        used = (
-            [capped_rank(smaller, each) for each in k] if isinstance(k, tuple) else capped_rank(smaller, k)
-        )
+        used = [capped_rank(smaller, each) for each in k] if isinstance(k, tuple) else capped_rank(smaller, k)
         return {
             "k_used": used,
             "r_used": capped_rank(smaller, self.protocol.r),

@@ -42,7 +42,12 @@ def provenance(plan: Plan, *, device: str, engine: str, checksum: bool) -> dict[
         "device": device,
         "engine": engine,
         "inputs": [
-            {"step": f.step, "path": f.path, "size": f.size, **({"sha256": sha256(f.path)} if checksum else {})}
+            {
+                "step": f.step,
+                "path": f.path,
+                "size": f.size,
+                **({"sha256": sha256(f.path)} if checksum else {}),
+            }
             for f in plan.inputs
         ],
     }

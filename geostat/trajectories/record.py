@@ -48,6 +48,8 @@ class Record:
         Shape (step,), int8: bit i is set where inequality i of `AUDITS` is violated.
     used : dict of str to int or list of int
         Directions actually used under the caps of the protocol: k, r, hill_k.
+    initial_hash : str
+        Fingerprint of W_0 as stored: tells whether two runs started from the same weights.
     vectors : Vectors or None
         Leading singular vectors, where the byte budget allows them.
     """
@@ -57,6 +59,7 @@ class Record:
     reasons: dict[str, Array]
     audit: Array
     used: dict[str, int | list[int]]
+    initial_hash: str
     vectors: Vectors | None = None
 
     def to_bytes(self) -> bytes:
@@ -72,10 +75,10 @@ class Record:
         members["audit"] = self.audit
         if self.vectors is not None:
             members |= {"left": self.vectors.left, "right": self.vectors.right}
-        head = json.dumps({"matrix": self.matrix, "used": self.used})
+        head = json.dumps({"matrix": self.matrix, "used": self.used, "initial_hash": self.initial_hash})
         members["head"] = np.frombuffer(head.encode(), dtype=np.uint8)
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **members)  # type: ignore[arg-type]
+        np.savez(buffer, allow_pickle=False, **members)
         return buffer.getvalue()
 
     def without_vectors(self) -> "Record":
@@ -116,7 +119,9 @@ class Record:
             raise JournalError(f"a record of {len(content)} bytes cannot be read: {error}.") from error
         vectors = Vectors(members["left"], members["right"]) if "left" in members else None
         pick = {
-            kind: {key.split(":", 1)[1]: array for key, array in members.items() if key.startswith(kind + ":")}
+            kind: {
+                key.split(":", 1)[1]: array for key, array in members.items() if key.startswith(kind + ":")
+            }
             for kind in ("value", "reason")
         }
-        return cls(head["matrix"], pick["value"], pick["reason"], audit, head["used"], vectors)
+        return cls(**head, values=pick["value"], reasons=pick["reason"], audit=audit, vectors=vectors)

@@ -107,7 +107,11 @@ def labelled(description: dict[str, Any], records: list[Record]) -> xr.Dataset:
     variables = {spec.name: _variable(spec, protocol, ordered, description) for spec in specs}
     complete = int(len(rows) == len(description["matrices"]))
     return xr.Dataset(
-        {**variables, "reason": _reasons(specs, ordered, description), "audit": _audits(ordered, description)},
+        {
+            **variables,
+            "reason": _reasons(specs, ordered, description),
+            "audit": _audits(ordered, description),
+        },
         coords=coords,
         attrs={**description["attrs"], "complete": complete},
     )
@@ -131,6 +135,11 @@ def _coords(
         "matrix": ("matrix", strings(row["matrix"] for row in rows), {"long_name": "Weight matrix"}),
         "diagnostic": ("diagnostic", strings(spec.name for spec in specs)),
         **{name: _matrix_coord(name, rows) for name in _MATRIX_COORDS},
+        "initial_hash": (
+            "matrix",
+            strings(record.initial_hash for record in records),
+            {"long_name": "Fingerprint of the initial weight"},
+        ),
         **_used(records, protocol),
     }
     for field in dict.fromkeys(field for spec in specs for field in swept_fields(spec, protocol)):
@@ -195,6 +204,8 @@ def _variable_attrs(spec: Diagnostic, protocol: Protocol) -> dict[str, Any]:
         "reference": spec.reference,
         "weighting": weighting,
         "diagnostic": spec.name,
+        "protocol": protocol.name,
+        "protocol_hash": protocol.hash,
         "ancillary_variables": "reason audit",
     }
     bounds = dict(zip(("valid_min", "valid_max"), spec.bounds, strict=True))

@@ -45,7 +45,9 @@ def seal(journal: Journal, store: Path, provenance: dict[str, Any]) -> None:
     matrices = tuple(row["matrix"] for row in content["description"]["matrices"])
     aside = store.with_name(f".{store.name}.sealing")
     shutil.rmtree(aside, ignore_errors=True)
-    dataset = labelled(content["description"], [record.without_vectors() for record in journal.records(matrices)])
+    dataset = labelled(
+        content["description"], [record.without_vectors() for record in journal.records(matrices)]
+    )
     dataset.attrs |= {"identity": content["identity"], "provenance": json.dumps(provenance)}
     try:
         with _quiet_zarr():
@@ -121,7 +123,7 @@ def open_trajectory(store: Any) -> xr.Dataset:
     1.0
     """
     if "://" in os.fspath(store):
-        return xr.open_zarr(store)
+        return _open_zarr(store)
     path = Path(store)
     if path.exists():
         return _open_sealed(path)
@@ -129,15 +131,22 @@ def open_trajectory(store: Any) -> xr.Dataset:
     if folder.exists():
         journal = Journal(folder)
         description = journal.content["description"]
-        return labelled(description, list(journal.records(tuple(r["matrix"] for r in description["matrices"]))))
+        return labelled(
+            description, list(journal.records(tuple(r["matrix"] for r in description["matrices"])))
+        )
     raise StoreError(f"there is no store {path} and no journal {folder}. Measure first, or check the path.")
+
+
+def _open_zarr(store: Any, group: str | None = None) -> xr.Dataset:
+    opened: xr.Dataset = xr.open_zarr(store, group=group)
+    return opened
 
 
 def _open_sealed(path: Path) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
-            dataset = xr.open_zarr(path)
+            dataset = _open_zarr(path)
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{path} is no zarr store that can be opened: {error}. Measure again.") from error
     if "schema_version" not in dataset.attrs:
@@ -168,7 +177,7 @@ def vectors(store: Any, matrix: str) -> xr.Dataset:
     """
     dataset = open_trajectory(store)
     try:
-        return xr.open_zarr(store, group=_group(matrix))
+        return _open_zarr(store, group=_group(matrix))
     except (OSError, KeyError, ValueError) as error:
         left_out = matrix in json.loads(dataset.attrs["vectors_left_out"])
         why = "they did not fit the byte budget" if left_out else "the store has no such matrix"

@@ -75,6 +75,7 @@ def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], de
         If a weight is NaN or infinite: names file and tensor.
     """
     n_steps = len(plan.steps)
+    history = History(plan, ref, checkpoints, choose_device(device))
     record = Record(
         matrix=ref.name,
         values={
@@ -84,10 +85,10 @@ def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], de
         reasons={name: np.zeros(n_steps, dtype=np.int8) for name in plan.diagnostics},
         audit=np.zeros(n_steps, dtype=np.int8),
         used=plan.used(ref),
+        initial_hash=history.initial_hash(),
         vectors=_empty_vectors(plan, ref) if ref.name in plan.vectors else None,
     )
     with _one_thread():
-        history = History(plan, ref, checkpoints, choose_device(device))
         for index in range(n_steps):
             _measure_step(plan, record, history.at(index), index)
     return record

@@ -53,7 +53,9 @@ def _check_variable(dataset: xr.Dataset, name: str) -> list[str]:
     if name in DIAGNOSTICS and not DIAGNOSTICS[name].dims and bool((some & unexplained).any()):
         findings.append(f"{name}: {int((some & unexplained).sum())} cells are NaN without a reason")
     if bool((~some & ~unexplained).any()):
-        findings.append(f"{name}: {int((~some & ~unexplained).sum())} cells have a value and a reason for none")
+        findings.append(
+            f"{name}: {int((~some & ~unexplained).sum())} cells have a value and a reason for none"
+        )
     for bound, outside in (("valid_min", np.less), ("valid_max", np.greater)):
         limit = values.attrs.get(bound)
         if limit is not None and bool(outside(values.fillna(limit), limit).any()):

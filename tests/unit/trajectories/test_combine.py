@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import geostat as gs
-from geostat.errors import ProtocolError, SampleError
+from geostat.errors import ProtocolError, SampleError, ShapeError
 from geostat.spec import Reason
 
 NAMES = ("blocks.0.attention.query.weight", "blocks.0.attention.key.weight")
@@ -81,6 +81,20 @@ def test_stores_combine_lazily_and_flow_into_statistics(tmp_path, geostat_run):
     half = 12.706204736174694 * means.std(ddof=1) / np.sqrt(2)  # t quantile, 1 degree of freedom
     assert float(result.estimate.sel(recipe="a")) == pytest.approx(means.mean())
     assert float(result.high.sel(recipe="a")) == pytest.approx(means.mean() + half)
+
+
+def test_runs_from_the_same_weights_share_a_base_and_others_do_not():
+    combined = gs.combine({("a", 0): _run(0), ("a", 1): _run(0, (10, 30)), ("b", 0): _run(1)})
+    first, second, third = (str(base) for base in combined.base.values)
+    assert first == second
+    assert first != third
+
+
+def test_shapes_that_differ_between_runs_are_refused():
+    start = {NAMES[0]: torch.randn(4, 5), NAMES[1]: torch.randn(6, 5)}
+    other = gs.measure(start, {10: {name: 2 * weight for name, weight in start.items()}}, progress=False)
+    with pytest.raises(ShapeError, match=r"\(6, 5\).*\(4, 5\)"):
+        gs.combine({("a", 0): _run(0), ("a", 1): other})
 
 
 def test_csv_has_one_labelled_line_per_value(tmp_path):

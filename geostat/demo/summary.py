@@ -1,0 +1,186 @@
+"""From combined runs to a table and a paragraph that claims no more than the intervals do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+
+from geostat.lab import Branch, Scale
+from geostat.report import summary_table
+from geostat.results import Table
+from geostat.statistics import LockResult, MeanResult, at_least, lock_brackets, mean_ci
+
+__all__ = ["Summary", "accuracies", "summarise"]
+
+CAPTURE = 0.5
+"""Forward capture from which a channel counts as holding what comes next."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is printed.
+
+    Attributes
+    ----------
+    table : Table
+        A column per recipe.
+    caption : str
+        What the table shows, for a paper.
+    paragraph : str
+        What the runs show and do not.
+    results : tuple
+        The results behind every number.
+    """
+
+    table: Table
+    caption: str
+    paragraph: str
+    results: tuple[MeanResult | LockResult, ...]
+
+
+def accuracies(branches: Sequence[Branch]) -> xr.Dataset:
+    """Exact accuracies of the branches, labelled like the measured runs.
+
+    Parameters
+    ----------
+    branches : sequence of Branch
+        Finished branches.
+
+    Returns
+    -------
+    xarray.Dataset
+        `accuracy` at the end and `accuracy_gain` over the start, dim run.
+    """
+
+    def array(values: list[float], name: str) -> tuple[str, list[float], dict[str, str]]:
+        return ("run", values, {"units": "1", "long_name": name})
+
+    return xr.Dataset(
+        {
+            "accuracy": array([b.end.expected for b in branches], "Expected accuracy at temperature 1"),
+            "accuracy_gain": array([b.gain for b in branches], "Gain in expected accuracy"),
+        },
+        coords={
+            "run": [f"{b.recipe}-{b.seed}" for b in branches],
+            "recipe": ("run", [b.recipe for b in branches]),
+            "seed": ("run", [b.seed for b in branches]),
+        },
+    )
+
+
+def summarise(runs: xr.Dataset, branches: Sequence[Branch], scale: Scale) -> Summary:
+    """Sum up combined runs.
+
+    Parameters
+    ----------
+    runs : xarray.Dataset
+        From `combine`.
+    branches : sequence of Branch
+        The training behind them.
+    scale : Scale
+        Its settings, for the paragraph.
+
+    Returns
+    -------
+    Summary
+        Table, paragraph, results.
+    """
+    ends = _at_end(runs)
+    rotation = ends["mean_principal_angle"].sel(side="right", drop=True)
+    means = (
+        mean_ci(accuracies(branches), dim=None),
+        mean_ci(ends["update_sparsity"], scale="logit"),
+        mean_ci(rotation, scale="log"),
+        mean_ci(ends["normalized_spectral_shift"], scale="log"),
+        mean_ci(ends["stable_rank"], scale="log"),
+    )
+    locks = lock_brackets(runs["forward_capture"], reference=at_least(CAPTURE))
+    table = summary_table(*means, locks, rows="metric")
+    paragraph = " ".join(_sentences(means[0], ends, locks, branches, scale))
+    return Summary(table, _caption(runs), paragraph, (*means, locks))
+
+
+def _at_end(runs: xr.Dataset) -> xr.Dataset:
+    """Each run at its own last checkpoint; recipes may differ in length."""
+    measured = runs["update_sparsity"].notnull().any("matrix")
+    last = measured.cumsum("step").argmax("step")
+    picked = runs.isel(step=last.drop_vars(["recipe", "seed"], errors="ignore"))
+    return picked.drop_vars(["step", "progress"])
+
+
+def _caption(runs: xr.Dataset) -> str:
+    matrices, storage = runs.sizes["matrix"], runs.attrs["storage"]
+    return (
+        f"Geometry of small training runs at their last checkpoint ({matrices} matrices, {storage} files, "
+        f"protocol {runs.attrs['protocol']}); angles and similarities of the right singular subspaces."
+    )
+
+
+def _sentences(
+    accuracy: MeanResult,
+    ends: xr.Dataset,
+    locks: LockResult,
+    branches: Sequence[Branch],
+    scale: Scale,
+) -> list[str]:
+    seeds = len({branch.seed for branch in branches})
+    return [
+        f"What this shows: {seeds} {'seeds' if seeds > 1 else 'seed'} of each recipe on one pretrained base, "
+        f"a transformer of 0.4 million parameters on three-digit sums, at the laboratory's '{scale.name}' settings.",
+        *(_gain(row) for row in accuracy["accuracy_gain"].rows()),
+        _order(ends, "update_sparsity", "the unchanged fraction", ("sft", "opd", "rlvr")),
+        _order(ends, "normalized_spectral_shift", "the spectral shift", ("rlvr", "opd", "sft")),
+        _locked(locks),
+        "What it does not show: that anything here carries over to language models; that the objective is "
+        "the cause, because SFT starts from another weight and at a higher rate than OPD and RLVR do; that "
+        "unchanged entries, ranks and captures are structure, because the files are bf16 and rounding alone "
+        "makes entries stay, raises ranks and is shared by neighbouring increments.",
+        "With one seed no interval over seeds exists."
+        if seeds == 1
+        else f"Intervals are over {seeds} seeds that share a base: they say nothing of another base.",
+    ]
+
+
+def _gain(row: dict[str, object]) -> str:
+    recipe, estimate, low, high = (row[key] for key in ("recipe", "estimate", "low", "high"))
+    assert isinstance(estimate, float)
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    if np.isnan(low):
+        return f"Expected accuracy changed by {estimate:+.3f} under {recipe} in the one run there is."
+    interval = f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
+    if low <= 0 <= high:
+        return f"Under {recipe} the change in expected accuracy, {interval}, is not told apart from none."
+    return f"Expected accuracy changed by {interval} under {recipe}."
+
+
+def _order(ends: xr.Dataset, name: str, words: str, rising: tuple[str, ...]) -> str:
+    """In how many seeds the recipes stand in an order; a count, not a test."""
+    weights = (
+        ends["n_params"] if ends[name].attrs["weighting"] == "parameters" else xr.ones_like(ends["n_params"])
+    )
+    per_run = ends[name].weighted(weights).mean("matrix")
+    table = {
+        (str(r), int(s)): float(v)
+        for r, s, v in zip(ends["recipe"].values, ends["seed"].values, per_run.values, strict=True)
+    }
+    seeds = sorted({seed for _, seed in table})
+    kept = sum(all(table[a, s] < table[b, s] for a, b in pairwise(rising)) for s in seeds)
+    return f"In {kept} of {len(seeds)} seeds {words} rises in the order {', '.join(rising)}."
+
+
+def _locked(locks: LockResult) -> str:
+    rows = [row for row in locks.rows() if row["side"] == "left"]
+    other = [row for row in locks.rows() if row["side"] == "right"]
+    both = sum(
+        a["outcome"] in _IN_BAND and b["outcome"] in _IN_BAND for a, b in zip(rows, other, strict=True)
+    )
+    return (
+        f"Forward capture stays at {CAPTURE} or above on both sides from some checkpoint on in {both} of "
+        f"{len(rows)} runs; where it does so from the first checkpoint, the onset is only known to be no later."
+    )
+
+
+_IN_BAND = ("bracket", "left-censored")
