@@ -18,7 +18,16 @@ def _fresh(script):
 
 def test_import_loads_no_heavy_library():
     loaded = set(_fresh("import sys, geostat; print(*sys.modules)"))
-    assert not loaded & {"torch", "pandas", "scipy", "scipy.stats", "statsmodels", "numpy", "xarray", "matplotlib"}
+    assert not loaded & {
+        "torch",
+        "pandas",
+        "scipy",
+        "scipy.stats",
+        "statsmodels",
+        "numpy",
+        "xarray",
+        "matplotlib",
+    }
 
 
 def test_statistics_and_report_load_no_torch():

@@ -40,7 +40,9 @@ def test_a_quoted_glob_is_expanded(geostat_run, tmp_path):
 
 
 def test_dry_run_tells_the_cost_and_writes_nothing(geostat_run, tmp_path):
-    found = _call("measure", geostat_run.base, geostat_run.checkpoints, "-o", tmp_path / "run.zarr", "--dry-run")
+    found = _call(
+        "measure", geostat_run.base, geostat_run.checkpoints, "-o", tmp_path / "run.zarr", "--dry-run"
+    )
     assert found.exit_code == 0, found.output
     for word in ("matrices", "steps", "time", "memory", "disk", "48x32", "10, 20, 30, 40"):
         assert word in found.output
@@ -86,8 +88,16 @@ def test_errors_are_one_paragraph_without_traceback(tmp_path):
         ({NAME: torch.eye(4)}, {"step-1": {"other.weight": torch.eye(4)}}, "MissingTensorError"),
         ({NAME: torch.eye(4)}, {"step-1": {NAME: torch.ones(4, 5)}}, "ShapeError"),
         ({NAME: torch.eye(4)}, {"step-1": {NAME: torch.full((4, 4), torch.nan)}}, "NonFiniteError"),
-        ({NAME: torch.eye(4)}, {"step-1": {NAME: torch.ones(4, 4, dtype=torch.int8)}}, "QuantizedTensorError"),
-        ({NAME: torch.eye(4)}, {"a/step-1": {NAME: torch.eye(4)}, "b/step-1": {NAME: torch.eye(4)}}, "Duplicate"),
+        (
+            {NAME: torch.eye(4)},
+            {"step-1": {NAME: torch.ones(4, 4, dtype=torch.int8)}},
+            "QuantizedTensorError",
+        ),
+        (
+            {NAME: torch.eye(4)},
+            {"a/step-1": {NAME: torch.eye(4)}, "b/step-1": {NAME: torch.eye(4)}},
+            "Duplicate",
+        ),
     ],
 )
 def test_bad_checkpoints_are_named_on_the_terminal(tmp_path, base, steps, message):
@@ -119,7 +129,9 @@ def test_uneven_steps_get_a_hint_and_a_horizon(tmp_path):
     _save(tmp_path / "base", {NAME: torch.eye(40)})
     for step in (1, 2, 5):
         generator = torch.Generator().manual_seed(step)
-        _save(tmp_path / f"step-{step}", {NAME: torch.eye(40) + 0.1 * torch.randn(40, 40, generator=generator)})
+        _save(
+            tmp_path / f"step-{step}", {NAME: torch.eye(40) + 0.1 * torch.randn(40, 40, generator=generator)}
+        )
     common = ("measure", tmp_path / "base", tmp_path / "step-*", "--no-progress")
     found = _call(*common, "-o", tmp_path / "a.zarr")
     assert "--horizon 1" in found.output
