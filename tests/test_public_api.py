@@ -79,3 +79,12 @@ def test_what_a_module_exports_is_there(name):
     module = importlib.import_module(name)
     for exported in getattr(module, "__all__", ()):
         assert getattr(module, exported) is not None
+
+
+def test_every_diagnostic_is_a_public_name():
+    assert set(geostat.DIAGNOSTICS) <= set(geostat.__all__)
+
+
+def test_import_takes_a_fifth_of_a_second_of_cpu_at_most():
+    script = "import time; t = time.process_time(); import geostat; print(time.process_time() - t)"
+    assert min(float(_fresh(script)[0]) for _ in range(3)) <= 0.2

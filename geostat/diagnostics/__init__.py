@@ -34,9 +34,11 @@ from geostat.diagnostics.update import (
     update_norm,
 )
 from geostat.errors import GeostatWarning
+from geostat.spec import DIAGNOSTICS
 
 __all__ = [
     "AUDITS",
+    "DIAGNOSTICS",
     "Violation",
     "audit",
     "effective_rank",

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from geostat.diagnostics.settings import capped_rank
-from geostat.linalg import Factored, MatrixLike, factored
-from geostat.linalg import principal_angles as angles_between
+from geostat.linalg import Factored, MatrixLike, factored, principal_angles as angles_between
 from geostat.linalg.factored import Side, require_same_shape
 from geostat.spec import Reason, Undefined, diagnostic
 

@@ -49,7 +49,7 @@ def _basis(matrix: Array, k: int, side: str) -> Array:
 
 
 def _cap(matrix: Array, k: int | float) -> int:
-    p = min(matrix.shape)
+    p = int(min(matrix.shape))
     return min(max(1, round(k * p)) if isinstance(k, float) else k, p // 2)
 
 

@@ -1,0 +1,69 @@
+# The one list of public names: `geostat/__init__.py` imports each on first use.
+from . import (
+    errors as errors,
+    lab as lab,
+    report as report,
+    results as results,
+    statistics as statistics,
+    testing as testing,
+)
+from .checkpoints import (
+    discover_run as discover_run,
+    list_matrices as list_matrices,
+    open_checkpoint as open_checkpoint,
+)
+from .diagnostics import (
+    DIAGNOSTICS as DIAGNOSTICS,
+    effective_rank as effective_rank,
+    forward_capture as forward_capture,
+    future_capture as future_capture,
+    gap_limited as gap_limited,
+    hill_tail_exponent as hill_tail_exponent,
+    lagged_similarity as lagged_similarity,
+    low_magnitude_mask_overlap as low_magnitude_mask_overlap,
+    max_principal_angle as max_principal_angle,
+    mean_principal_angle as mean_principal_angle,
+    mean_principal_sine as mean_principal_sine,
+    normalized_spectral_shift as normalized_spectral_shift,
+    numerical_rank as numerical_rank,
+    past_next_similarity as past_next_similarity,
+    principal_angles as principal_angles,
+    principal_gap as principal_gap,
+    principal_mask_overlap as principal_mask_overlap,
+    principal_subspace_energy as principal_subspace_energy,
+    relative_update_norm as relative_update_norm,
+    similarity_to_end as similarity_to_end,
+    stable_rank as stable_rank,
+    stable_rank_trend as stable_rank_trend,
+    top_k_energy as top_k_energy,
+    update_density as update_density,
+    update_norm as update_norm,
+    update_sparsity as update_sparsity,
+)
+from .protocols import (
+    PROTOCOLS as PROTOCOLS,
+    Protocol as Protocol,
+)
+from .spec import (
+    Diagnostic as Diagnostic,
+    Reason as Reason,
+    Undefined as Undefined,
+    diagnostic as diagnostic,
+)
+from .statistics import (
+    at_least as at_least,
+    compare as compare,
+    lock_brackets as lock_brackets,
+    mean_ci as mean_ci,
+)
+from .trajectories import (
+    combine as combine,
+    measure as measure,
+    open_trajectory as open_trajectory,
+    plan as plan,
+    to_csv as to_csv,
+    validate as validate,
+)
+
+__version__: str
+__all__: list[str]
