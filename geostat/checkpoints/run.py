@@ -45,7 +45,7 @@ def discover_run(base: Weights, checkpoints: Any) -> RunPaths:
     base : path or weights
         Whatever `open_checkpoint` takes.
     checkpoints : path, glob, list of these, or mapping
-        A glob ("runs/opd-0/step-*"), a folder that holds step folders, a list of paths and globs, or
+        A glob (``"runs/opd-0/step-*"``), a folder that holds step folders, a list of paths and globs, or
         ``{step: path or weights}``. Steps are read from names such as step-N, checkpoint-N, global_step_N.
 
     Raises

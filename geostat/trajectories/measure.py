@@ -14,8 +14,7 @@ from geostat.trajectories.cost import estimate
 from geostat.trajectories.engines import find_engine
 from geostat.trajectories.files import require_space
 from geostat.trajectories.journal import Journal, journal_path
-from geostat.trajectories.plan import Plan
-from geostat.trajectories.plan import plan as make_plan
+from geostat.trajectories.plan import Plan, plan as make_plan
 from geostat.trajectories.provenance import provenance
 from geostat.trajectories.record import Record
 from geostat.trajectories.schema import describe, labelled

@@ -18,8 +18,7 @@ from geostat.checkpoints import (
 )
 from geostat.diagnostics.settings import capped_rank, order_statistics
 from geostat.errors import ProtocolError
-from geostat.protocols import Protocol
-from geostat.protocols import protocol as find_protocol
+from geostat.protocols import Protocol, protocol as find_protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
 from geostat.trajectories.inputs import InputFile, input_files
 

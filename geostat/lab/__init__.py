@@ -1,0 +1,44 @@
+"""A laboratory of real training runs, small enough for a laptop: SFT, OPD and RLVR on three-digit sums.
+
+A base is pretrained once, tuned into an anchor, and from the anchor branches start that differ in nothing but
+the recipe. What comes out is a 0.4M-parameter transformer on arithmetic, not a language model: it shows how a
+measurement behaves on true training runs, not what a run at another scale would give.
+"""
+
+from geostat.lab.branches import Branch
+from geostat.lab.checkpoints import load_checkpoint, save_checkpoint
+from geostat.lab.evaluation import Accuracy, evaluate
+from geostat.lab.model import GPT, GPTConfig, build_model
+from geostat.lab.problems import draw_problems, evaluation_problems, solve, verify
+from geostat.lab.recipes import DEMO, FULL, RECIPES, Recipe, Scale
+from geostat.lab.study import train_runs
+from geostat.lab.teacher import load_teacher, save_teacher, train_teacher
+from geostat.lab.training import TrainingSettings, train
+from geostat.lab.workers import Progress
+
+__all__ = [
+    "DEMO",
+    "FULL",
+    "GPT",
+    "RECIPES",
+    "Accuracy",
+    "Branch",
+    "GPTConfig",
+    "Progress",
+    "Recipe",
+    "Scale",
+    "TrainingSettings",
+    "build_model",
+    "draw_problems",
+    "evaluate",
+    "evaluation_problems",
+    "load_checkpoint",
+    "load_teacher",
+    "save_checkpoint",
+    "save_teacher",
+    "solve",
+    "train",
+    "train_runs",
+    "train_teacher",
+    "verify",
+]

@@ -1,0 +1,159 @@
+"""A study: one base, an anchor for every seed, and branches from that anchor."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from geostat.errors import StoreError
+from geostat.lab.branches import BASE, Branch, BranchTask, read_branch
+from geostat.lab.recipes import DEMO, Recipe, Scale
+from geostat.lab.teacher import teacher_path
+from geostat.lab.workers import Progress, run_tasks
+
+__all__ = ["plan_study", "train_runs"]
+
+ANCHOR = "sft"
+BASE_SEED = 0
+STUDY = "study.json"
+
+
+def train_runs(
+    out_dir: str | Path,
+    seeds: int | Iterable[int],
+    recipes: Sequence[str] = ("sft", "opd", "rlvr"),
+    *,
+    scale: Scale = DEMO,
+    workers: int = 1,
+    dtypes: Sequence[str] = ("bf16",),
+    teacher: str | Path | None = None,
+    progress: Callable[[Progress], None] = lambda event: None,
+) -> tuple[Branch, ...]:
+    """Train every recipe for every seed, and leave the checkpoints on disk.
+
+    One base is pretrained for all seeds; each seed has its own anchor (the end of its SFT), from which its
+    other branches start. What is finished is reused; an interrupted call goes on at the branch it was in. The
+    seeds are runs to sample from; that they share a base is a condition of every interval over them.
+
+    Parameters
+    ----------
+    out_dir
+        A directory: ``base``, ``sft-0``, ``opd-0``, ... and ``study.json`` with the settings.
+    seeds
+        How many (0, 1, ...), or which.
+    recipes
+        Names from `RECIPES`. The anchor is trained in any case.
+    scale
+        `DEMO` or `FULL`, or settings of one's own.
+    workers
+        Processes of one thread each; 1 trains in this process. More need an importable ``__main__`` (a script
+        with ``if __name__ == "__main__":``). The weights do not depend on it.
+    dtypes
+        Storage of the checkpoints: ``"bf16"``, ``"fp32"`` or both.
+    teacher
+        A file of `save_teacher`; by default the stored teacher.
+    progress
+        Called after every training step.
+
+    Returns
+    -------
+    tuple of Branch
+        The branches asked for, seed by seed.
+
+    Raises
+    ------
+    StoreError
+        `out_dir` holds a study with other settings, or a worker died.
+    ProtocolError
+        `recipes` names one that the scale does not have.
+
+    Examples
+    --------
+    A study of two steps, to show what it leaves behind:
+
+    >>> import tempfile
+    >>> from geostat.lab.recipes import PRETRAINING, RECIPES, Scale
+    >>> recipes = tuple(recipe.shortened(steps=2, batch=4) for recipe in RECIPES.values())
+    >>> short = Scale("short", PRETRAINING.shortened(steps=2), recipes, checkpoints=2, problems=16)
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     for branch in train_runs(out, seeds=1, recipes=("sft", "opd"), scale=short):
+    ...         print(branch.directory.name, [path.name for path in branch.checkpoints()])
+    sft-0 ['step-1', 'step-2']
+    opd-0 ['step-1', 'step-2']
+    """
+    out, recipes = Path(out_dir), tuple(dict.fromkeys(recipes))
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+    teacher = None if teacher is None else Path(teacher)
+    tasks = plan_study(out, chosen, recipes, scale=scale, dtypes=tuple(dtypes), teacher=teacher)
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(out / STUDY, _settings(scale, tuple(dtypes), teacher or teacher_path()))
+    run_tasks([task for task in tasks if read_branch(out / task.name) is None], workers, progress)
+    branches = (read_branch(out / f"{recipe}-{seed}") for seed in chosen for recipe in recipes)
+    return tuple(branch for branch in branches if branch is not None)
+
+
+def plan_study(
+    out: Path,
+    seeds: Sequence[int],
+    recipes: Sequence[str],
+    *,
+    scale: Scale,
+    dtypes: tuple[str, ...] = ("bf16",),
+    teacher: Path | None = None,
+) -> tuple[BranchTask, ...]:
+    """Every branch of a study, in an order in which each comes after the one it starts from."""
+
+    def task(name: str, recipe: Recipe, seed: int) -> BranchTask:
+        start = f"{ANCHOR}-{seed}" if recipe.start == "anchor" else recipe.start
+        return BranchTask(out, name, recipe, seed, start, scale.checkpoints, scale.problems, dtypes, teacher)
+
+    anchors = [task(f"{ANCHOR}-{seed}", scale.recipe(ANCHOR), seed) for seed in seeds]
+    branches = [
+        task(f"{name}-{seed}", scale.recipe(name), seed)
+        for seed in seeds
+        for name in recipes
+        if name != ANCHOR
+    ]
+    return (task(BASE, scale.pretraining, BASE_SEED), *anchors, *branches)
+
+
+def _recipe_settings(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "start": recipe.start,
+        "objective": recipe.objective.__name__,
+        "training": asdict(recipe.training),
+    }
+
+
+def _settings(scale: Scale, dtypes: tuple[str, ...], teacher: Path) -> dict[str, Any]:
+    """All that fixes a study's results but its seeds, as JSON gives it back."""
+    settings = {
+        "scale": scale.name,
+        "checkpoints": scale.checkpoints,
+        "problems": scale.problems,
+        "dtypes": dtypes,
+        "base_seed": BASE_SEED,
+        "teacher_sha256": hashlib.sha256(teacher.read_bytes()).hexdigest(),
+        "recipes": {recipe.name: _recipe_settings(recipe) for recipe in (scale.pretraining, *scale.recipes)},
+    }
+    return dict(json.loads(json.dumps(settings)))
+
+
+def _claim(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new study, or make sure that an old one has the same."""
+    if not path.is_file():
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(json.dumps(settings, indent=2) + "\n")
+        aside.rename(path)
+        return
+    found = json.loads(path.read_text())
+    if found != settings:
+        names = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
+        raise StoreError(
+            f"{path.parent} holds a study with other settings ({', '.join(names)} differ; its scale is "
+            f"{found.get('scale')!r}, {settings['scale']!r} was asked for). Pass another directory, "
+            "or the settings that are in study.json."
+        )
