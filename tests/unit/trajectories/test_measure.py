@@ -1,9 +1,11 @@
 """What a measurement holds, and what it refuses."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -373,3 +375,39 @@ def test_third_party_diagnostics_join_the_store(measured):
         assert float(dataset.share_of_largest[0, 0]) == pytest.approx(1 / 3)
     finally:
         del _REGISTRY["share_of_largest"]
+
+
+def test_provenance_holds_versions_and_on_request_hashes(geostat_run, tmp_path):
+    run = gs.measure(
+        geostat_run.base,
+        geostat_run.checkpoints,
+        store=tmp_path / "run.zarr",
+        diagnostics=["update_norm"],
+        vectors=False,
+        checksum=True,
+        progress=False,
+    )
+    made = json.loads(run.attrs["provenance"])
+    assert made["torch"] == torch.__version__
+    first = made["inputs"][0]
+    assert first["sha256"] == hashlib.sha256(Path(first["path"]).read_bytes()).hexdigest()
+    assert [entry["step"] for entry in made["inputs"]] == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_storage_is_detected_and_stored(dtype):
+    start, end = _one(torch.eye(4, dtype=dtype)), _one(2 * torch.eye(4, dtype=dtype))
+    run = gs.measure(start, {1: end}, progress=False)
+    assert (
+        run.attrs["storage"] == {torch.float16: "fp16", torch.float32: "fp32", torch.float64: "fp64"}[dtype]
+    )
+    mixed = gs.measure(start, {1: _one(2 * torch.eye(4, dtype=torch.bfloat16))}, progress=False)
+    assert mixed.attrs["storage"] == "mixed"
+
+
+def test_modules_in_memory_are_measured():
+    torch.manual_seed(0)
+    first, second = (torch.nn.ModuleDict({"q_proj": torch.nn.Linear(5, 4, bias=False)}) for _ in range(2))
+    run = gs.measure(first, {1: second}, matrices="all", progress=False)
+    difference = second["q_proj"].weight.detach() - first["q_proj"].weight.detach()
+    assert float(run.update_norm[0, 0]) == pytest.approx(float(difference.double().norm()), rel=1e-6)
