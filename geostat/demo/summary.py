@@ -1,10 +1,11 @@
 """From combined runs to a table and a paragraph that claims no more than the intervals do."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from geostat.lab import Branch, Scale
@@ -94,7 +95,7 @@ def summarise(runs: xr.Dataset, branches: Sequence[Branch], scale: Scale) -> Sum
         Table, paragraph, results.
     """
     ends = _at_end(runs)
-    rotation = ends["mean_principal_angle"].sel(side="right", drop=True)
+    rotation = ends["mean_principal_angle"].sel(side="right")
     means = (
         mean_ci(accuracies(branches), dim=None),
         mean_ci(ends["update_sparsity"], scale="logit"),
@@ -136,8 +137,8 @@ def _sentences(
         f"What this shows: {seeds} {'seeds' if seeds > 1 else 'seed'} of each recipe on one pretrained base, "
         f"a transformer of 0.4 million parameters on three-digit sums, at the laboratory's '{scale.name}' settings.",
         *_weak_base(branches),
-        *(_gain(row, "Expected accuracy at temperature 1") for row in accuracy["accuracy_gain"].rows()),
-        *(_gain(row, "Greedy accuracy") for row in accuracy["greedy_gain"].rows()),
+        _gains(accuracy["accuracy_gain"].rows(), "Expected accuracy at temperature 1"),
+        _gains(accuracy["greedy_gain"].rows(), "Greedy accuracy"),
         _order(ends, "update_sparsity", "the unchanged fraction", ("sft", "opd", "rlvr")),
         _order(ends, "normalized_spectral_shift", "the spectral shift", ("rlvr", "opd", "sft")),
         _locked(locks),
@@ -161,17 +162,18 @@ def _weak_base(branches: Sequence[Branch]) -> list[str]:
     ]
 
 
-def _gain(row: dict[str, object], what: str) -> str:
-    recipe, estimate, low, high = (row[key] for key in ("recipe", "estimate", "low", "high"))
-    assert isinstance(estimate, float)
-    assert isinstance(low, float)
-    assert isinstance(high, float)
-    if np.isnan(low):
-        return f"{what} changed by {estimate:+.3f} under {recipe}, without an interval."
-    interval = f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
-    if low <= 0 <= high:
-        return f"{what} under {recipe}: the change, {interval}, is not told apart from none."
-    return f"{what} changed by {interval} under {recipe}."
+def _gains(rows: Sequence[Mapping[str, Any]], what: str) -> str:
+    """The change under each recipe, and under which it is not told apart from none."""
+    changes = ", ".join(f"{_change(row)} under {row['recipe']}" for row in rows)
+    unclear = [str(row["recipe"]) for row in rows if row["low"] <= 0 <= row["high"]]
+    if not unclear:
+        return f"{what} changed by {changes}."
+    return f"{what} changed by {changes}; no change is claimed for {' or '.join(unclear)}."
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    interval = "" if math.isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return f"{row['estimate']:+.3f}{interval}"
 
 
 def _order(ends: xr.Dataset, name: str, words: str, rising: tuple[str, ...]) -> str:

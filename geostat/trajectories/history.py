@@ -1,6 +1,5 @@
 """One matrix at the run's start and at all its checkpoints, read and factored when asked for."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import torch
 from geostat.checkpoints import Checkpoint, MatrixRef, read_matrix
 from geostat.linalg import Factored
 from geostat.spec import OPERANDS, Reason
+from geostat.trajectories.inputs import fingerprint
 
 if TYPE_CHECKING:
     from geostat.trajectories.plan import Plan
@@ -54,9 +54,7 @@ class History:
         str
             16 hex digits.
         """
-        stored = self.initial.stored.cpu().contiguous()
-        head = f"{tuple(stored.shape)} {stored.dtype}".encode()
-        return hashlib.sha256(head + stored.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+        return fingerprint(self.initial.stored)
 
     def weight(self, index: int) -> Factored:
         """W at a checkpoint.

@@ -1,4 +1,4 @@
-"""The files behind a measurement, so that a store says what it was made from."""
+"""What a measurement was made from, so that a store says so and is never taken for another."""
 
 import hashlib
 import os
@@ -6,31 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geostat.checkpoints import Checkpoint
+import torch
 
-__all__ = ["InputFile", "input_files", "sha256"]
+from geostat.checkpoints import Checkpoint, MatrixRef
+
+__all__ = ["InputFile", "fingerprint", "inputs_of", "sha256"]
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One weights file.
+    """One weights file, or weights in memory.
 
     Attributes
     ----------
     step : int
         The step it belongs to; 0 is the base.
     path : str
-        Where it was read.
+        Where it was read; "memory" where there is no file.
     size : int
         Bytes.
     modified : int or None
         Time of last change in nanoseconds, where the file system tells.
+    content : str or None
+        Fingerprint of the measured matrices, for weights in memory only.
     """
 
     step: int
     path: str
     size: int
     modified: int | None
+    content: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """What tells this file from another, wherever it lies.
@@ -38,18 +43,21 @@ class InputFile:
         Returns
         -------
         dict
-            Step, name, size and time of change.
+            Step, name, size, and time of change or fingerprint.
         """
         return {
             "step": self.step,
             "name": os.path.basename(self.path),
             "size": self.size,
             "modified": self.modified,
+            **({"content": self.content} if self.content else {}),
         }
 
 
-def input_files(steps: Sequence[int], checkpoints: Sequence[Checkpoint]) -> tuple[InputFile, ...]:
-    """List the files of all checkpoints; weights in memory have none.
+def inputs_of(
+    steps: Sequence[int], checkpoints: Sequence[Checkpoint], refs: Sequence[MatrixRef]
+) -> tuple[InputFile, ...]:
+    """List what all checkpoints were read from.
 
     Parameters
     ----------
@@ -57,17 +65,50 @@ def input_files(steps: Sequence[int], checkpoints: Sequence[Checkpoint]) -> tupl
         0 for the base, then one per checkpoint.
     checkpoints : sequence of Checkpoint
         In the same order.
+    refs : sequence of MatrixRef
+        What is measured: weights in memory are told apart by these.
 
     Returns
     -------
     tuple of InputFile
         In the order of steps.
     """
-    return tuple(
-        InputFile(step, path, size, os.stat(path).st_mtime_ns if os.path.exists(path) else None)
-        for step, checkpoint in zip(steps, checkpoints, strict=True)
-        for path, size in checkpoint.files
-    )
+    found: list[InputFile] = []
+    for step, checkpoint in zip(steps, checkpoints, strict=True):
+        if checkpoint.files:
+            found += [InputFile(step, path, size, _modified(path)) for path, size in checkpoint.files]
+        else:
+            found.append(_in_memory(step, checkpoint, refs))
+    return tuple(found)
+
+
+def _modified(path: str) -> int | None:
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
+
+
+def _in_memory(step: int, checkpoint: Checkpoint, refs: Sequence[MatrixRef]) -> InputFile:
+    weights = [ref.read(checkpoint) for ref in refs]
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    content = hashlib.sha256("".join(fingerprint(weight) for weight in weights).encode()).hexdigest()[:16]
+    return InputFile(step, "memory", size, None, content)
+
+
+def fingerprint(weight: torch.Tensor) -> str:
+    """Hash a weight's shape, dtype and bytes.
+
+    Parameters
+    ----------
+    weight : torch.Tensor
+        Any shape.
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
+    stored = weight.detach().cpu().contiguous()
+    head = f"{tuple(stored.shape)} {stored.dtype}".encode()
+    return hashlib.sha256(head + stored.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 
 def sha256(path: str) -> str:

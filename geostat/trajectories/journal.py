@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from geostat.errors import JournalError, NumericalWarning, StoreError
 from geostat.trajectories.files import write_whole
 from geostat.trajectories.plan import Plan
@@ -45,9 +47,10 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock = FileLock(folder / ".lock")
 
     @classmethod
-    def start(cls, folder: Path, plan: Plan, description: dict[str, Any]) -> "Journal":
+    def start(cls, folder: Path, plan: Plan, description: dict[str, Any], *, resume: bool) -> "Journal":
         """Open the journal of a plan, or begin it.
 
         Parameters
@@ -58,6 +61,8 @@ class Journal:
             The measurement.
         description : dict
             What a reader needs to label the records without the checkpoints.
+        resume : bool
+            Whether to keep records that are there.
 
         Returns
         -------
@@ -67,21 +72,53 @@ class Journal:
         Raises
         ------
         JournalError
-            If the folder holds the journal of another measurement.
+            If the folder holds the journal of another measurement, or another process writes it now.
         StoreError
             If it cannot be made.
         """
         journal = cls(folder)
-        if (folder / _MANIFEST).exists():
-            journal._require(plan)
-            return journal
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make {folder}: {error.strerror}. Choose another place.") from error
+        journal._hold()
+        if not resume:
+            journal._clear()
+        if (folder / _MANIFEST).exists():
+            journal._require(plan)
+            return journal
         content = {"identity": plan.identity, "manifest": plan.manifest(), "description": description}
         write_whole(folder / _MANIFEST, json.dumps(content, indent=1).encode())
         return journal
+
+    def _hold(self) -> None:
+        """Keep other processes out for as long as this one lives; a kill lets go."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise JournalError(
+                f"another process measures into {self.folder} at this moment. Wait for it, or give this "
+                "measurement another store."
+            ) from error
+
+    def _clear(self) -> None:
+        for record in (*self.folder.glob("*.npz"), self.folder / _MANIFEST):
+            record.unlink(missing_ok=True)
+
+    def belongs_to(self, plan: Plan) -> bool:
+        """Whether there is a journal here, and of this measurement.
+
+        Parameters
+        ----------
+        plan : Plan
+            The measurement.
+
+        Returns
+        -------
+        bool
+            False where there is none.
+        """
+        return (self.folder / _MANIFEST).exists() and self.content["identity"] == plan.identity
 
     @property
     def content(self) -> dict[str, Any]:
@@ -189,3 +226,8 @@ class Journal:
     def discard(self) -> None:
         """Remove the journal with all its records."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let other processes in again."""
+        self._lock.release()

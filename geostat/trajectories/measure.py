@@ -11,7 +11,7 @@ from tqdm import tqdm
 from geostat.errors import StoreError
 from geostat.protocols import Protocol
 from geostat.trajectories.cost import estimate
-from geostat.trajectories.engines import find_engine
+from geostat.trajectories.engines import Engine, find_engine
 from geostat.trajectories.files import require_space
 from geostat.trajectories.journal import Journal, journal_path
 from geostat.trajectories.plan import Plan, plan as make_plan
@@ -167,17 +167,27 @@ def run_plan(
         records = _with_bar(plan, compute(plan, list(plan.refs), device, workers), progress, 0)
         return labelled(describe(plan), list(records))
     path = Path(store)
-    if resume and path.exists():
+    if resume and path.exists() and not Journal(journal_path(path)).belongs_to(plan):
         return _sealed_already(path, plan)
     journal = _journal(path, plan, resume)
+    try:
+        _finish(journal, plan, compute, device=device, workers=workers, progress=progress)
+        made = provenance(plan, device=str(choose_device(device)), engine=engine, checksum=checksum)
+        seal(journal, path, made)
+    finally:
+        journal.release()
+    return open_trajectory(path)
+
+
+def _finish(
+    journal: Journal, plan: Plan, compute: Engine, *, device: str, workers: int | None, progress: bool
+) -> None:
+    """Measure what the journal does not have yet."""
     finished = journal.finished(tuple(ref.name for ref in plan.refs))
     waiting = [ref for ref in plan.refs if ref.name not in finished]
     if waiting:
         for record in _with_bar(plan, compute(plan, waiting, device, workers), progress, len(finished)):
             journal.write(record)
-    described = provenance(plan, device=str(choose_device(device)), engine=engine, checksum=checksum)
-    seal(journal, path, described)
-    return open_trajectory(path)
 
 
 def _with_bar(plan: Plan, records: Iterable[Record], show: bool, done: int) -> Iterable[Record]:
@@ -203,17 +213,13 @@ def _sealed_already(path: Path, plan: Plan) -> xr.Dataset:
             f"{dataset.sizes['step']} steps, {dataset.sizes['matrix']} matrices; or its files changed since). "
             "Give this one another store, or pass resume=False (--no-resume) to replace it."
         )
-    Journal(journal_path(path)).discard()
     return dataset
 
 
 def _journal(path: Path, plan: Plan, resume: bool) -> Journal:
-    folder = journal_path(path)
-    if not resume:
-        Journal(folder).discard()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {path.parent}: {error.strerror}. Choose another place.") from error
     require_space(path.parent, 2 * estimate(plan).disk_bytes)
-    return Journal.start(folder, plan, describe(plan))
+    return Journal.start(journal_path(path), plan, describe(plan), resume=resume)

@@ -20,7 +20,7 @@ from geostat.diagnostics.settings import capped_rank, order_statistics
 from geostat.errors import ProtocolError
 from geostat.protocols import Protocol, protocol as find_protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
-from geostat.trajectories.inputs import InputFile, input_files
+from geostat.trajectories.inputs import InputFile, inputs_of
 
 __all__ = ["AUTO_VECTOR_BYTES", "SCHEMA_VERSION", "Plan", "plan"]
 
@@ -54,7 +54,7 @@ class Plan:
     missing : tuple of str
         Names of matrices left out because a partner is missing (``strict=False``).
     inputs : tuple of InputFile
-        The files behind the checkpoints.
+        What the checkpoints were read from.
     trust : bool
         Whether formats that need unpickling may be opened.
     """
@@ -197,7 +197,8 @@ def plan(
 ) -> Plan:
     """Decide what a measurement will do, and refuse it now if it cannot be done.
 
-    Reads headers only: names, shapes and dtypes of every checkpoint, no entries.
+    Reads headers only: names, shapes and dtypes of every checkpoint. Entries are read where weights lie
+    in memory, to tell them apart later.
 
     Parameters
     ----------
@@ -247,7 +248,7 @@ def plan(
         training_steps=_length(steps, training_steps),
         storage=run_storage(opened[0], dict(zip(steps, opened[1:], strict=True))),
         missing=missing,
-        inputs=input_files((0, *steps), opened),
+        inputs=inputs_of((0, *steps), opened, refs),
         trust=trust,
     )
     for checkpoint in opened:

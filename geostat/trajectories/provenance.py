@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import geostat
-from geostat.trajectories.inputs import sha256
+from geostat.trajectories.inputs import InputFile, sha256
 from geostat.trajectories.plan import Plan
 
 __all__ = ["provenance"]
@@ -42,12 +42,10 @@ def provenance(plan: Plan, *, device: str, engine: str, checksum: bool) -> dict[
         "device": device,
         "engine": engine,
         "inputs": [
-            {
-                "step": f.step,
-                "path": f.path,
-                "size": f.size,
-                **({"sha256": sha256(f.path)} if checksum else {}),
-            }
-            for f in plan.inputs
+            {"step": f.step, "path": f.path, "size": f.size, **_hash(f, wanted=checksum)} for f in plan.inputs
         ],
     }
+
+
+def _hash(file: InputFile, *, wanted: bool) -> dict[str, str]:
+    return {"sha256": sha256(file.path)} if wanted and file.content is None else {}

@@ -7,7 +7,7 @@ import pytest
 
 import geostat as gs
 from geostat.demo import run_demo
-from geostat.demo.summary import _gain
+from geostat.demo.summary import _gains
 from geostat.lab import RECIPES, Scale
 from geostat.lab.recipes import PRETRAINING
 from geostat.results import Result
@@ -83,9 +83,10 @@ def test_measuring_by_hand_gives_the_same_store(demo, folder, tmp_path):
 
 def test_a_gain_within_noise_is_not_claimed():
     row = {"recipe": "rlvr", "estimate": 0.01, "low": -0.02, "high": 0.04}
-    assert "not told apart from none" in _gain(row, "Accuracy")
-    assert "not told apart" not in _gain({**row, "low": 0.005}, "Accuracy")
-    assert "without an interval" in _gain({**row, "low": float("nan")}, "Accuracy")
+    assert _gains([row], "Accuracy").endswith("[-0.020, +0.040] under rlvr; no change is claimed for rlvr.")
+    assert "no change" not in _gains([{**row, "low": 0.005}], "Accuracy")
+    single = _gains([{**row, "low": float("nan"), "high": float("nan")}], "Accuracy")
+    assert single == "Accuracy changed by +0.010 under rlvr."
 
 
 def test_paragraph_names_its_limits(demo):

@@ -164,6 +164,54 @@ def test_no_resume_replaces_a_store(geostat_run, tmp_path):
     assert "stable_rank" not in replaced
 
 
+def test_weights_in_memory_are_never_taken_for_others(tmp_path):
+    start = _one(torch.eye(4))
+    first = gs.measure(start, {1: _one(2 * torch.eye(4))}, store=tmp_path / "run.zarr", progress=False)
+    again = gs.measure(start, {1: _one(2 * torch.eye(4))}, store=tmp_path / "run.zarr", progress=False)
+    assert_same_store(again, first)
+    with pytest.raises(StoreError, match="holds another measurement"):
+        gs.measure(start, {1: _one(3 * torch.eye(4))}, store=tmp_path / "run.zarr", progress=False)
+
+
+def test_an_interrupted_replacement_goes_on_and_keeps_the_old_store_until_then(tmp_path, monkeypatch):
+    store, start = tmp_path / "run.zarr", _one(torch.eye(4))
+    gs.measure(start, {1: _one(2 * torch.eye(4))}, store=store, progress=False)
+    key = NAME.replace("query", "key")
+    base, end = ({**_one(c * torch.eye(4)), key: c * torch.eye(4)} for c in (1, 3))
+    original, calls = sys.modules["geostat.trajectories.engines"].measure_matrix, []
+
+    def interrupted(plan, ref, checkpoints, device):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(ref.name)
+        return original(plan, ref, checkpoints, device)
+
+    monkeypatch.setattr("geostat.trajectories.engines.measure_matrix", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gs.measure(base, {1: end}, store=store, resume=False, progress=False)
+    assert gs.open_trajectory(store).sizes["matrix"] == 1
+    monkeypatch.setattr("geostat.trajectories.engines.measure_matrix", original)
+    replaced = gs.measure(base, {1: end}, store=store, progress=False)
+    assert replaced.sizes["matrix"] == 2
+
+
+def test_two_processes_do_not_write_one_journal(geostat_run, tmp_path):
+    store = tmp_path / "run.zarr"
+    script = (
+        "import sys, geostat.trajectories.engines as engines, geostat as gs, time\n"
+        "def hang(*rest): print('measuring', flush=True); time.sleep(60)\n"
+        "engines.measure_matrix = hang\n"
+        "gs.measure(sys.argv[1], sys.argv[2], store=sys.argv[3], progress=False)"
+    )
+    command = [sys.executable, "-c", script, geostat_run.base, geostat_run.checkpoints, str(store)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"measuring\n"
+        with pytest.raises(JournalError, match="another process measures into"):
+            gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
+        other.kill()
+    gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
+
+
 def test_a_journal_of_another_measurement_is_refused(geostat_run, tmp_path):
     store = tmp_path / "run.zarr"
     journal_path(store).mkdir()
@@ -312,7 +360,7 @@ def test_a_disk_that_fills_up_leaves_the_journal_whole(geostat_run, tmp_path, mo
     with pytest.raises(StoreError, match="No space left.*run the same call again"):
         gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
     assert gs.open_trajectory(store).sizes["matrix"] == 2
-    assert not list(journal_path(store).glob(".*"))
+    assert not list(journal_path(store).glob(".*.npz*"))
 
 
 def test_a_damaged_record_is_measured_again(geostat_run, measured, tmp_path, monkeypatch):
