@@ -46,22 +46,25 @@ def inspect(store: str) -> None:
 
 
 def _show_values(dataset: Any) -> None:
-    """First and last step of every diagnostic, averaged over matrices as its convention says."""
+    """First and last value of every diagnostic, averaged over matrices as its convention says."""
+    import xarray as xr
+
     from geostat.statistics import mean_ci
     from geostat.statistics.arguments import Weighting
 
-    click.echo(f"{'mean over matrices':<44}{'first step':>12}{'last step':>12}  undefined")
+    click.echo(f"{'mean over matrices':<44}{'first':>12}{'last':>12}  undefined")
     for name in sorted(str(n) for n in dataset["diagnostic"].values):
         variable = dataset[name]
         label = f"{name} [{variable.attrs['units']}]" if variable.attrs["units"] != "1" else name
         weighting: Weighting | None = "parameters" if variable.attrs["weighting"] == "both" else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GeostatWarning)  # the last column says what is undefined
-            mean = mean_ci(variable, weighting=weighting).estimate
+            mean = xr.DataArray(mean_ci(variable, weighting=weighting).estimate)
         settings = [dim for dim in mean.dims if dim != "step"]
         mean = mean.isel(dict.fromkeys(settings, 0))
         missing = int(variable.isnull().sum())
-        shown = "".join(f"{float(mean.isel(step=i)):>12.5g}" for i in (0, -1))
+        given = mean.dropna("step") if mean.notnull().any() else mean
+        shown = "".join(f"{float(given.isel(step=i)):>12.5g}" for i in (0, -1))
         click.echo(f"{label:<44}{shown}  {missing or ''}")
 
 

@@ -178,7 +178,9 @@ class Table:
             A table element and its footnotes.
         """
         shown = self.body if max_rows is None else self.body[:max_rows]
-        head = "".join(f"<th>{html.escape(cell.plain)}</th>" for cell in self.header)
+        head = "".join(
+            f'<th style="padding:.2em .8em">{html.escape(cell.plain)}</th>' for cell in self.header
+        )
         rows = "".join(f"<tr>{''.join(self._html_cells(row))}</tr>" for row in shown)
         rest = [f"and {len(self.body) - len(shown)} more rows"] if len(shown) < len(self.body) else []
         notes = [f"<sup>{_letter(i)}</sup> {html.escape(note)}" for i, note in enumerate(self.notes)]
@@ -186,9 +188,16 @@ class Table:
         small = f"<p><small>{'<br>'.join(below)}</small></p>" if below else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{small}"
 
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
     def _html_cells(self, row: Sequence[Text]) -> Iterable[str]:
         for cell, numeric in zip(row, self.numeric, strict=True):
-            style = ' style="text-align:right"' if numeric else ' style="text-align:left"'
+            style = (
+                ' style="text-align:right;padding:.2em .8em"'
+                if numeric
+                else ' style="text-align:left;padding:.2em .8em"'
+            )
             mark = f"<sup>{self.mark(cell)}</sup>" if self.mark(cell) else ""
             yield f"<td{style}>{html.escape(cell.plain)}{mark}</td>"
 

@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 from tqdm import tqdm
 
+from geostat.checkpoints import Naming
 from geostat.errors import StoreError
 from geostat.protocols import Protocol
 from geostat.trajectories.cost import estimate
@@ -34,6 +35,7 @@ def measure(
     diagnostics: Iterable[str] | None = None,
     vectors: bool | int | str = "auto",
     training_steps: int | None = None,
+    naming: Naming | None = None,
     strict: bool = True,
     trust: bool = False,
     checksum: bool = False,
@@ -67,6 +69,8 @@ def measure(
         Leading singular vectors in the store: up to 1 GiB, all, none, or a budget in bytes.
     training_steps : int, optional
         Length of the whole training, for the progress coordinate; the last step by default.
+    naming : callable or mapping, optional
+        Layer, module and expert of tensors whose names are not known, see `geostat.list_matrices`.
     strict : bool
         Whether a matrix without partner in some checkpoint is an error. Otherwise it is left out, with
         a warning, and the store's attribute `matrices_left_out` names it.
@@ -122,6 +126,7 @@ def measure(
         diagnostics=diagnostics,
         vectors=vectors if store is not None else False,
         training_steps=training_steps,
+        naming=naming,
         strict=strict,
         trust=trust,
     )

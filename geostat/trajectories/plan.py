@@ -10,6 +10,7 @@ from typing import Any
 from geostat.checkpoints import (
     Checkpoint,
     MatrixRef,
+    Naming,
     discover_run,
     list_matrices,
     open_checkpoint,
@@ -159,7 +160,7 @@ class Plan:
             "schema_version": SCHEMA_VERSION,
             "protocol": json.loads(self.protocol.to_json()),
             "steps": list(self.steps),
-            "matrices": [ref.name for ref in self.refs],
+            "matrices": [[ref.name, ref.layer, ref.module, ref.expert] for ref in self.refs],
             "diagnostics": list(self.diagnostics),
             "vectors": list(self.vectors),
             "training_steps": self.training_steps,
@@ -192,6 +193,7 @@ def plan(
     diagnostics: Iterable[str] | None = None,
     vectors: bool | int | str = "auto",
     training_steps: int | None = None,
+    naming: Naming | None = None,
     strict: bool = True,
     trust: bool = False,
 ) -> Plan:
@@ -216,6 +218,8 @@ def plan(
         Leading singular vectors: up to 1 GiB, all, none, or a budget in bytes.
     training_steps : int, optional
         Length of training; the last step by default.
+    naming : callable or mapping, optional
+        Layer, module and expert of tensors whose names are not known, see `geostat.list_matrices`.
     strict : bool
         Whether a matrix without partner is an error; otherwise it is left out and reported.
     trust : bool
@@ -236,7 +240,8 @@ def plan(
     convention = find_protocol(protocol)
     run = discover_run(base, checkpoints)
     opened = [open_checkpoint(source, trust=trust) for source in (run.base, *run.steps.values())]
-    refs, missing = _paired(opened, matrices if matrices is not None else convention.matrices, strict)
+    chosen = matrices if matrices is not None else convention.matrices
+    refs, missing = _paired(opened, chosen, naming, strict)
     steps = tuple(run.steps)
     made = Plan(
         checkpoints=(run.base, *run.steps.values()),
@@ -257,10 +262,10 @@ def plan(
 
 
 def _paired(
-    opened: list[Checkpoint], matrices: Any, strict: bool
+    opened: list[Checkpoint], matrices: Any, naming: Naming | None, strict: bool
 ) -> tuple[tuple[MatrixRef, ...], tuple[str, ...]]:
     base, *others = opened
-    refs = list_matrices(base, matrices)
+    refs = list_matrices(base, matrices, naming=naming, strict=strict)
     missing: list[str] = []
     for checkpoint in others:
         report = pair_matrices(base, checkpoint, refs, strict=strict)

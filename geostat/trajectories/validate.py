@@ -30,7 +30,7 @@ def validate(store: Any) -> list[str]:
     >>> import torch
     >>> import geostat as gs
     >>> start = {"blocks.0.attention.query.weight": torch.eye(4)}
-    >>> run = gs.measure(start, {10: start}, progress=False)  # nothing moved: NaN, with reasons
+    >>> run = gs.measure(start, {10: dict(start)}, progress=False)  # nothing moved: NaN, with reasons
     >>> gs.validate(run)
     []
     """

@@ -14,6 +14,7 @@ import xarray as xr
 from safetensors.torch import save_file
 
 import geostat as gs
+from geostat.checkpoints import TensorName
 from geostat.errors import (
     AuditWarning,
     CheckpointError,
@@ -459,3 +460,11 @@ def test_modules_in_memory_are_measured():
     run = gs.measure(first, {1: second}, matrices="all", progress=False)
     difference = second["q_proj"].weight.detach() - first["q_proj"].weight.detach()
     assert float(run.update_norm[0, 0]) == pytest.approx(float(difference.double().norm()), rel=1e-6)
+
+
+def test_unknown_names_can_be_given_their_place():
+    start, end = {"strange.thing": torch.eye(4)}, {"strange.thing": 2 * torch.eye(4)}
+    naming = {"strange.thing": TensorName(layer=3, module="q_proj")}
+    run = gs.measure(start, {1: end}, naming=naming, progress=False)
+    assert int(run.layer[0]) == 3
+    assert str(run.module.values[0]) == "q_proj"
