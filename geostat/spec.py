@@ -66,6 +66,8 @@ class Reason(enum.Enum):
     uneven_steps = 8
     increment_without_preference = 9
     zero_initial = 10
+    zero_first_update = 11
+    different_horizons = 12
 
     @property
     def sentence(self) -> str:
@@ -85,6 +87,8 @@ _SENTENCES = {
     Reason.uneven_steps: "the steps are uneven: declare the horizon in the protocol",
     Reason.increment_without_preference: "no subspace of this increment holds more than its share",
     Reason.zero_initial: "the initial weight is zero, so nothing is relative to it",
+    Reason.zero_first_update: "the update at the first checkpoint is zero, so there is nothing to compare with",
+    Reason.different_horizons: "the combined runs have different horizons, so this is another quantity in each",
 }
 
 

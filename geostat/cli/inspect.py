@@ -52,7 +52,7 @@ def _show_values(dataset: Any) -> None:
     from geostat.statistics import mean_ci
     from geostat.statistics.arguments import Weighting
 
-    click.echo(f"{'mean over matrices':<44}{'first':>12}{'last':>12}  undefined")
+    click.echo(f"{'mean over matrices':<58}{'first':>12}{'last':>12}  undefined")
     for name in sorted(str(n) for n in dataset["diagnostic"].values):
         variable = dataset[name]
         label = f"{name} [{variable.attrs['units']}]" if variable.attrs["units"] != "1" else name
@@ -60,12 +60,15 @@ def _show_values(dataset: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GeostatWarning)  # the last column says what is undefined
             mean = xr.DataArray(mean_ci(variable, weighting=weighting).estimate)
-        settings = [dim for dim in mean.dims if dim != "step"]
-        mean = mean.isel(dict.fromkeys(settings, 0))
+        shown_setting = {
+            dim: "right" if dim == "side" else mean[dim].values[0] for dim in mean.dims if dim != "step"
+        }
+        mean = mean.sel(shown_setting)
+        label += "".join(f", {dim} {value}" for dim, value in shown_setting.items())
         missing = int(variable.isnull().sum())
         given = mean.dropna("step") if mean.notnull().any() else mean
         shown = "".join(f"{float(given.isel(step=i)):>12.5g}" for i in (0, -1))
-        click.echo(f"{label:<44}{shown}  {missing or ''}")
+        click.echo(f"{label:<58}{shown}  {missing or ''}")
 
 
 @click.command()

@@ -25,12 +25,14 @@ class _Group(click.Group):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
-            except GeostatError as error:
+            except (GeostatError, OSError) as error:
                 click.echo(f"{type(error).__name__}: {error}", err=True)
                 sys.exit(1)
             except KeyboardInterrupt:
                 click.echo(
-                    "\nStopped. What was finished is kept: run the same command again to go on.", err=True
+                    "\nStopped. What was finished is kept: run the same command again (without "
+                    "--no-resume) to go on.",
+                    err=True,
                 )
                 sys.exit(130)
 

@@ -55,6 +55,6 @@ def _comparable(dataset: xr.Dataset) -> xr.Dataset:
     loaded = dataset.load().copy()
     inputs: list[dict[str, Any]] = json.loads(loaded.attrs.get("inputs", "[]"))
     loaded.attrs["inputs"] = json.dumps([{**entry, "modified": None} for entry in inputs])
-    for name in ("provenance", "identity"):
+    for name in ("provenance", "identity", "fingerprints"):
         loaded.attrs.pop(name, None)
     return loaded

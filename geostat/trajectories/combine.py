@@ -2,18 +2,22 @@
 
 import hashlib
 import json
+import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from geostat.errors import ProtocolError, SampleError, ShapeError
-from geostat.spec import Reason
+from geostat.errors import GeostatWarning, ProtocolError, SampleError, ShapeError
+from geostat.spec import DIAGNOSTICS, Reason
 from geostat.trajectories.schema import strings
 from geostat.trajectories.store import open_trajectory
 
 __all__ = ["combine"]
+
+Runs = dict[tuple[str, int], xr.Dataset]
 
 _SHARED = ("protocol", "protocol_hash", "protocol_settings", "schema_version", "Conventions")
 
@@ -60,11 +64,12 @@ def combine(runs: Mapping[tuple[str, int], Any], *, join: Literal["outer", "inne
     >>> runs.sel(recipe="opd").seed.values
     array([0, 1])
     """
-    if not runs:
-        raise SampleError("combine was given no run. Pass {(recipe, seed): store, ...}.")
-    opened = {key: _open(value) for key, value in runs.items()}
+    _require_labels(runs)
+    opened = {key: _open(key, value) for key, value in runs.items()}
     _require_one_protocol(opened)
-    _require_distinct(runs)
+    _require_distinct(runs, opened)
+    _require_same_dims(opened)
+    opened = _without_lags(opened)
     labels = strings(f"{recipe}-{seed}" for recipe, seed in opened)
     _require_same_shapes(opened)
     prepared = [_bare(dataset) for dataset in opened.values()]
@@ -78,20 +83,78 @@ def combine(runs: Mapping[tuple[str, int], Any], *, join: Literal["outer", "inne
         compat="override",
         combine_attrs="override",
     )
+    if not joined.sizes["step"] or not joined.sizes["matrix"]:
+        raise SampleError(
+            "the runs share no step or no matrix, so join='inner' leaves nothing. Use join='outer'."
+        )
     return _labelled(joined, opened)
 
 
-def _open(run: Any) -> xr.Dataset:
+def _require_labels(runs: Any) -> None:
+    if not isinstance(runs, Mapping) or not runs:
+        raise SampleError("combine was given no run. Pass {(recipe, seed): store, ...}.")
+    for key in runs:
+        if not (
+            isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str) and isinstance(key[1], int)
+        ):
+            raise SampleError(
+                f"a run is labelled {key!r}. Label each with (recipe, seed), such as ('opd', 0)."
+            )
+
+
+def _open(key: tuple[str, int], run: Any) -> xr.Dataset:
     dataset = run if isinstance(run, xr.Dataset) else open_trajectory(run)
-    if "run" in dataset.dims:
-        raise SampleError("a dataset with a run dim was given: combine takes single runs, all at once.")
+    if "run" in dataset.coords:
+        raise SampleError(f"run {key} is a combined dataset already. combine takes single runs, all at once.")
+    if not {"step", "matrix"} <= set(dataset.dims) or not {"protocol_hash", "training_steps"} <= set(
+        dataset.attrs
+    ):
+        raise SampleError(
+            f"run {key} lacks the dims step and matrix, or the attributes of a measurement. Pass what measure "
+            "returned, or its store; select steps and matrices with slices or lists, which keep the dims."
+        )
     return dataset
+
+
+def _settings(dataset: xr.Dataset) -> dict[str, Any]:
+    """What must agree between runs; horizons are compared as they were used, not as they were declared."""
+    found: dict[str, Any] = json.loads(dataset.attrs["protocol_settings"])
+    return {key: value for key, value in found.items() if key not in ("name", "horizon", "matrices")}
+
+
+def _without_lags(opened: Runs) -> Runs:
+    """Take out the diagnostics of one horizon where runs differ in it: they are other quantities in each."""
+    horizons = {key: dataset.attrs["horizon"] for key, dataset in opened.items() if dataset.sizes["step"] > 1}
+    if len(set(horizons.values())) <= 1:
+        return opened
+    lagged = [
+        name
+        for name, spec in DIAGNOSTICS.items()
+        if {"later", "increment"} & set(spec.operands) and any(name in dataset for dataset in opened.values())
+    ]
+    warnings.warn(
+        f"the runs look ahead by different horizons ({', '.join(f'{k}: {h}' for k, h in horizons.items())} steps), "
+        f"so {', '.join(lagged)} are left out. Measure all runs with one declared horizon to have them.",
+        GeostatWarning,
+        stacklevel=3,
+    )
+    return {key: _blanked(dataset, lagged) for key, dataset in opened.items()}
+
+
+def _blanked(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
+    there = [name for name in names if name in dataset]
+    codes = dataset["reason"].where(
+        ~dataset["diagnostic"].astype(object).isin(there), Reason.different_horizons.value
+    )
+    changed = {name: dataset[name].where(False) for name in there}
+    changed["reason"] = codes.astype(np.int8).assign_attrs(dataset["reason"].attrs)
+    return dataset.assign(changed)
 
 
 def _require_one_protocol(opened: dict[tuple[str, int], xr.Dataset]) -> None:
     (first, reference), *others = opened.items()
     for key, dataset in others:
-        if dataset.attrs["protocol_hash"] != reference.attrs["protocol_hash"]:
+        if _settings(dataset) != _settings(reference):
             raise ProtocolError(
                 f"runs {first} and {key} were measured under different protocols: {_difference(reference, dataset)}. "
                 "Their figures are different quantities. Measure both under one protocol."
@@ -99,20 +162,43 @@ def _require_one_protocol(opened: dict[tuple[str, int], xr.Dataset]) -> None:
 
 
 def _difference(first: xr.Dataset, second: xr.Dataset) -> str:
-    a, b = (json.loads(ds.attrs["protocol_settings"]) for ds in (first, second))
-    return ", ".join(f"{key} is {a[key]!r} and {b[key]!r}" for key in a if key != "name" and a[key] != b[key])
+    a, b = _settings(first), _settings(second)
+    return ", ".join(f"{key} is {a[key]!r} and {b[key]!r}" for key in a if a[key] != b.get(key))
 
 
-def _require_distinct(runs: Mapping[tuple[str, int], Any]) -> None:
+def _require_distinct(runs: Mapping[tuple[str, int], Any], opened: Runs) -> None:
+    """Refuse one run under two labels, however it was named."""
     seen: dict[Any, tuple[str, int]] = {}
     for key, run in runs.items():
-        identity = id(run) if isinstance(run, xr.Dataset) else str(run)
-        if identity in seen:
-            raise SampleError(
-                f"{seen[identity]} and {key} name the same data, {run if isinstance(run, str) else 'one object'}. "
-                "Two seeds need two runs."
-            )
-        seen[identity] = key
+        place = None if isinstance(run, xr.Dataset) else os.path.realpath(os.fspath(run))
+        for mark in (id(run), place, opened[key].attrs.get("identity")):
+            if mark is not None and seen.setdefault(mark, key) != key:
+                raise SampleError(
+                    f"{seen[mark]} and {key} name the same data{f' ({place})' if place else ''}. "
+                    "Two seeds need two runs."
+                )
+
+
+def _require_same_dims(opened: Runs) -> None:
+    """Refuse runs of which one was cut down to one setting: xarray would repeat it for the others."""
+    (first, reference), *others = opened.items()
+    for key, dataset in others:
+        for name in set(map(str, reference.data_vars)) & set(map(str, dataset.data_vars)):
+            a, b = (_setting_labels(ds[name]) for ds in (reference, dataset))
+            if a != b:
+                raise ProtocolError(
+                    f"{name} has {a or 'no settings'} in run {first} but {b or 'no settings'} in run {key}. "
+                    "Combine whole runs, and select a setting afterwards."
+                )
+
+
+def _setting_labels(variable: xr.DataArray) -> dict[str, list[str]]:
+    """Values of the swept settings, whether a dim or what a selection left as a label."""
+    return {
+        str(name): [str(value) for value in np.atleast_1d(coord.values)]
+        for name, coord in variable.coords.items()
+        if name not in ("step", "progress", "diagnostic") and "matrix" not in coord.dims
+    }
 
 
 def _per_matrix(dataset: xr.Dataset) -> list[str]:
@@ -169,6 +255,7 @@ def _require_same_shapes(opened: dict[tuple[str, int], xr.Dataset]) -> None:
 def _labelled(joined: xr.Dataset, opened: dict[tuple[str, int], xr.Dataset]) -> xr.Dataset:
     recipes, seeds = zip(*opened, strict=True)
     runs = list(opened.values())
+    horizons = [ds.attrs["horizon"] for ds in runs]
     lengths = np.array([ds.attrs["training_steps"] for ds in runs])
     progress = joined["step"].values[None, :] / lengths[:, None]
     labelled = joined.assign_coords(_matrix_labels(joined["matrix"], runs)).assign_coords(
@@ -176,6 +263,7 @@ def _labelled(joined: xr.Dataset, opened: dict[tuple[str, int], xr.Dataset]) -> 
         seed=("run", np.array(seeds), {"long_name": "Seed"}),
         base=("run", strings(_bases(runs)), {"long_name": "Fingerprint of the initial weights"}),
         storage=("run", strings(ds.attrs["storage"] for ds in runs), {"long_name": "Storage"}),
+        horizon=("run", [float(h) if isinstance(h, int | float | np.integer) else np.nan for h in horizons]),
         training_steps=("run", lengths, {"long_name": "Length of training", "units": "1"}),
         progress=(("run", "step"), progress, {"long_name": "Share of training", "units": "1"}),
     )

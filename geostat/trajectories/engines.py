@@ -5,7 +5,7 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from types import MappingProxyType
 from typing import Protocol as Interface
@@ -56,6 +56,9 @@ def serial(plan: Plan, refs: list[MatrixRef], device: str, workers: int | None) 
             checkpoint.close()
 
 
+Done = tuple[Record, list[tuple[str, type[Warning]]]]
+"""What a worker sends back: the record, and the warnings given on the way."""
+
 _OPEN: dict[str, list[Checkpoint]] = {}
 
 
@@ -64,9 +67,7 @@ def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(
-    plan: Plan, ref: MatrixRef, device: str
-) -> tuple[Record, list[tuple[Warning | str, type[Warning]]]]:
+def _work(plan: Plan, ref: MatrixRef, device: str) -> Done:
     if plan.identity not in _OPEN:
         _OPEN[plan.identity] = plan.open()
     with warnings.catch_warnings(record=True) as caught:
@@ -109,11 +110,7 @@ def processes(plan: Plan, refs: list[MatrixRef], device: str, workers: int | Non
     n_workers = max(1, min(workers or os.cpu_count() or 1, len(refs)))
     pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("spawn"), _prepare_worker)
     try:
-        for done in as_completed([pool.submit(_work, plan, ref, device) for ref in ordered]):
-            record, caught = done.result()
-            for message, category in caught:
-                warnings.warn(message, category, stacklevel=2)
-            yield record
+        yield from _drained(pool, [pool.submit(_work, plan, ref, device) for ref in ordered])
     except BrokenProcessPool as error:
         raise EngineError(
             f"one of {n_workers} workers died. Either the system killed it (memory: use fewer workers), or this "
@@ -122,6 +119,25 @@ def processes(plan: Plan, refs: list[MatrixRef], device: str, workers: int | Non
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _drained(pool: ProcessPoolExecutor, futures: list[Future[Done]]) -> Iterator[Record]:
+    """Yield what finishes; after an error still what other workers were at, then raise it."""
+    failed: BaseException | None = None
+    for done in as_completed(futures):
+        if done.cancelled():
+            continue
+        error = done.exception()
+        if error is None:
+            record, caught = done.result()
+            for message, category in caught:
+                warnings.warn(message, category, stacklevel=3)
+            yield record
+        elif failed is None:
+            failed = error
+            pool.shutdown(wait=False, cancel_futures=True)
+    if failed is not None:
+        raise failed
 
 
 ENGINES: Mapping[str, Engine] = MappingProxyType({"serial": serial, "processes": processes})

@@ -3,10 +3,37 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from geostat.errors import StoreError
 
-__all__ = ["replace_folder", "require_space", "write_whole"]
+__all__ = ["local_path", "replace_folder", "require_space", "write_whole"]
+
+
+def local_path(place: Any) -> Path:
+    """Where a store is written: an absolute path without links, so that it can be renamed into place.
+
+    Parameters
+    ----------
+    place : path
+        As the user gave it; ``~`` is the home folder.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    StoreError
+        If it is a URL, or no path at all.
+    """
+    if not isinstance(place, str | os.PathLike) or "://" in os.fspath(place):
+        raise StoreError(
+            f"store={place!r}: stores are written to a local folder, since only there a rename is all or nothing. "
+            "Pass a path, and copy the sealed store afterwards."
+        )
+    return Path(os.path.realpath(os.path.expanduser(os.fspath(place))))
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -82,14 +82,21 @@ class Journal:
         except OSError as error:
             raise StoreError(f"cannot make {folder}: {error.strerror}. Choose another place.") from error
         journal._hold()
-        if not resume:
-            journal._clear()
-        if (folder / _MANIFEST).exists():
-            journal._require(plan)
-            return journal
-        content = {"identity": plan.identity, "manifest": plan.manifest(), "description": description}
-        write_whole(folder / _MANIFEST, json.dumps(content, indent=1).encode())
+        try:
+            journal._prepare(plan, description, resume)
+        except BaseException:
+            journal.release()
+            raise
         return journal
+
+    def _prepare(self, plan: Plan, description: dict[str, Any], resume: bool) -> None:
+        if not resume or not any(self.folder.glob("*.npz")):
+            self._clear()
+        if (self.folder / _MANIFEST).exists():
+            self._require(plan)
+            return
+        content = {"identity": plan.identity, "manifest": plan.fingerprints(), "description": description}
+        write_whole(self.folder / _MANIFEST, json.dumps(content, indent=1).encode())
 
     def _hold(self) -> None:
         """Keep other processes out for as long as this one lives; a kill lets go."""
@@ -139,11 +146,9 @@ class Journal:
         found = self.content
         if found["identity"] == plan.identity:
             return
-        asked = json.loads(json.dumps(plan.manifest()))
-        differing = [key for key, value in asked.items() if found["manifest"].get(key) != value]
         raise JournalError(
-            f"{self.folder} is the journal of another measurement: {', '.join(differing)} differ from what is "
-            "asked now. Give this measurement another store, or pass resume=False (--no-resume) to drop it."
+            f"{self.folder} is the journal of another measurement: {plan.differences(found['manifest'])} differ "
+            "from what is asked now. Give this measurement another store, or drop it with resume=False (--no-resume)."
         )
 
     def _file(self, matrix: str) -> Path:

@@ -1,5 +1,7 @@
 """Measure a run: plan, journal, seal."""
 
+import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +15,7 @@ from geostat.errors import StoreError
 from geostat.protocols import Protocol
 from geostat.trajectories.cost import estimate
 from geostat.trajectories.engines import Engine, find_engine
-from geostat.trajectories.files import require_space
+from geostat.trajectories.files import local_path, require_space
 from geostat.trajectories.journal import Journal, journal_path
 from geostat.trajectories.plan import Plan, plan as make_plan
 from geostat.trajectories.provenance import provenance
@@ -171,9 +173,12 @@ def run_plan(
     if store is None:
         records = _with_bar(plan, compute(plan, list(plan.refs), device, workers), progress, 0)
         return labelled(describe(plan), list(records))
-    path = Path(store)
-    if resume and path.exists() and not Journal(journal_path(path)).belongs_to(plan):
-        return _sealed_already(path, plan)
+    choose_device(device)
+    path = local_path(store)
+    if path.exists():
+        _require_replaceable(path, plan)
+        if resume and not Journal(journal_path(path)).belongs_to(plan):
+            return _sealed_already(path, plan)
     journal = _journal(path, plan, resume)
     try:
         _finish(journal, plan, compute, device=device, workers=workers, progress=progress)
@@ -214,11 +219,22 @@ def _sealed_already(path: Path, plan: Plan) -> xr.Dataset:
     dataset = open_trajectory(path)
     if dataset.attrs.get("identity") != plan.identity:
         raise StoreError(
-            f"{path} holds another measurement (protocol {dataset.attrs.get('protocol')}, "
-            f"{dataset.sizes['step']} steps, {dataset.sizes['matrix']} matrices; or its files changed since). "
+            f"{path} holds another measurement: {_differences(plan, dataset)} differ from what is asked now. "
             "Give this one another store, or pass resume=False (--no-resume) to replace it."
         )
     return dataset
+
+
+def _differences(plan: Plan, dataset: xr.Dataset) -> str:
+    return plan.differences(json.loads(dataset.attrs.get("fingerprints", "{}")))
+
+
+def _require_replaceable(path: Path, plan: Plan) -> None:
+    """Never put a store where something else stands, the weights above all."""
+    open_trajectory(path)
+    for entry in plan.inputs:
+        if entry.content is None and path in Path(os.path.realpath(entry.path)).parents:
+            raise StoreError(f"{path} holds the weights {entry.path}. Choose another place for the store.")
 
 
 def _journal(path: Path, plan: Plan, resume: bool) -> Journal:

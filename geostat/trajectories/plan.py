@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -168,10 +169,35 @@ class Plan:
             "inputs": [entry.identity() for entry in self.inputs],
         }
 
-    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Hash every part of the manifest, so that a store can say which part differs.
+
+        Returns
+        -------
+        dict
+            Part -> 12 hex digits.
+        """
+        return {key: _hash(value)[:12] for key, value in self.manifest().items()}
+
+    def differences(self, fingerprints: Mapping[str, str]) -> str:
+        """Name the parts of the manifest that differ from those of another measurement.
+
+        Parameters
+        ----------
+        fingerprints : mapping
+            What `fingerprints` returned then.
+
+        Returns
+        -------
+        str
+            Names, separated by commas.
+        """
+        return ", ".join(k for k, value in self.fingerprints().items() if fingerprints.get(k) != value)
+
+    @cached_property
     def identity(self) -> str:
         """Hash of the manifest."""
-        return hashlib.sha256(json.dumps(self.manifest(), sort_keys=True).encode()).hexdigest()
+        return _hash(self.manifest())
 
     def open(self) -> list[Checkpoint]:
         """Open the base and every checkpoint, lazily.
@@ -182,6 +208,10 @@ class Plan:
             The base first.
         """
         return [open_checkpoint(source, trust=self.trust) for source in self.checkpoints]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def plan(
@@ -291,9 +321,7 @@ def _within_budget(
     refs: tuple[MatrixRef, ...], n_steps: int, K: int, vectors: bool | int | str
 ) -> tuple[str, ...]:
     """Matrices, in order, whose vectors fit the budget."""
-    if vectors is False:
-        return ()
-    budget = AUTO_VECTOR_BYTES if vectors == "auto" else float("inf") if vectors is True else int(vectors)
+    budget = _budget(vectors)
     chosen: list[str] = []
     for ref in refs:
         budget -= 4 * n_steps * K * (ref.rows + ref.cols)
@@ -301,6 +329,15 @@ def _within_budget(
             break
         chosen.append(ref.name)
     return tuple(chosen)
+
+
+def _budget(vectors: bool | int | str) -> float:
+    words = {"auto": float(AUTO_VECTOR_BYTES), True: math.inf, False: 0.0}
+    if isinstance(vectors, int) and not isinstance(vectors, bool) and vectors >= 0:
+        return float(vectors)
+    if vectors not in words:
+        raise ProtocolError(f"vectors={vectors!r}. Pass 'auto', True, False or a number of bytes.")
+    return words[vectors]
 
 
 def _length(steps: tuple[int, ...], declared: int | None) -> int:

@@ -79,6 +79,7 @@ def _attrs(plan: Plan) -> dict[str, Any]:
         "matrices_left_out": json.dumps(plan.missing),
         "vectors_left_out": json.dumps([ref.name for ref in plan.refs if ref.name not in plan.vectors]),
         "inputs": json.dumps([entry.identity() for entry in plan.inputs]),
+        "fingerprints": json.dumps(plan.fingerprints()),
     }
 
 

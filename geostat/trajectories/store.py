@@ -1,5 +1,6 @@
 """Sealed stores: written aside, renamed into place, readable with xarray and zarr alone."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -8,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import xarray as xr
 import zarr
 
 from geostat.errors import StoreError
-from geostat.trajectories.files import replace_folder
+from geostat.trajectories.files import local_path, replace_folder
 from geostat.trajectories.journal import Journal, journal_path
 from geostat.trajectories.record import Vectors
 from geostat.trajectories.schema import labelled
@@ -74,8 +76,15 @@ def _quiet_zarr() -> Iterator[None]:
         yield
 
 
+_RESERVED = {".", "..", "zarr.json"}
+
+
 def _group(matrix: str) -> str:
-    return "vectors/" + matrix.replace("/", "|")
+    """One group per matrix, whatever its name: no two names share one, and none is too long for a disk."""
+    quoted = quote(matrix, safe="[]")
+    if len(quoted) > 200 or quoted in _RESERVED:
+        quoted = f"{quoted[:100]}~{hashlib.sha256(matrix.encode()).hexdigest()[:16]}"
+    return f"vectors/{quoted}"
 
 
 def _write_vectors(store: Path, matrix: str, found: Vectors, dataset: xr.Dataset) -> None:
@@ -122,9 +131,9 @@ def open_trajectory(store: Any) -> xr.Dataset:
     ...     round(float(gs.open_trajectory(f"{folder}/run.zarr").stable_rank[0, 0]), 6)
     1.0
     """
-    if "://" in os.fspath(store):
-        return _open_zarr(store)
-    path = Path(store)
+    if _is_url(store):
+        return _open_sealed(store)
+    path = local_path(store)
     if path.exists():
         return _open_sealed(path)
     folder = journal_path(path)
@@ -142,13 +151,17 @@ def _open_zarr(store: Any, group: str | None = None) -> xr.Dataset:
     return opened
 
 
-def _open_sealed(path: Path) -> xr.Dataset:
+def _is_url(store: Any) -> bool:
+    return isinstance(store, str) and "://" in store
+
+
+def _open_sealed(path: Path | str) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
             dataset = _open_zarr(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"{path} is no zarr store that can be opened: {error}. Measure again.") from error
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise StoreError(f"{path} is no zarr store that can be opened: {error}. Check the path.") from error
     if "schema_version" not in dataset.attrs:
         raise StoreError(f"{path} is a zarr store, but not one of geostat's. Check the path.")
     return dataset
@@ -177,7 +190,7 @@ def vectors(store: Any, matrix: str) -> xr.Dataset:
     """
     dataset = open_trajectory(store)
     try:
-        return _open_zarr(store, group=_group(matrix))
+        return _open_zarr(store if _is_url(store) else local_path(store), group=_group(matrix))
     except (OSError, KeyError, ValueError) as error:
         left_out = matrix in json.loads(dataset.attrs["vectors_left_out"])
         why = "they did not fit the byte budget" if left_out else "the store has no such matrix"

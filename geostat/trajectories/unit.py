@@ -10,7 +10,7 @@ import torch
 
 from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.diagnostics import AUDITS, audit
-from geostat.errors import AuditWarning
+from geostat.errors import AuditWarning, ProtocolError
 from geostat.linalg import Factored
 from geostat.linalg.factored import Side
 from geostat.trajectories.history import History, Operands
@@ -33,10 +33,22 @@ def choose_device(device: str) -> torch.device:
     -------
     torch.device
         The device.
+
+    Raises
+    ------
+    ProtocolError
+        If there is no such device here, or it has no float64.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, dtype=torch.float64, device=chosen)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ProtocolError(
+            f"device={device!r} cannot compute in float64 here: {str(error).splitlines()[0]} Pass 'auto' or 'cpu'."
+        ) from error
+    return chosen
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geostat.errors import StoreError
 from geostat.spec import DIAGNOSTICS, Reason
 from geostat.trajectories.store import open_trajectory
 
@@ -36,12 +37,22 @@ def validate(store: Any) -> list[str]:
     """
     dataset = store if isinstance(store, xr.Dataset) else open_trajectory(store)
     findings = [] if dataset.attrs.get("complete", 1) else ["the measurement is not finished"]
-    for name in (str(n) for n in dataset["diagnostic"].values):
+    for name in _measured(dataset):
         findings += _check_variable(dataset, name)
     violated = dataset["audit"].fillna(0) != 0
     if bool(violated.any()):
         findings.append(f"{int(violated.sum())} rows violate an inequality that holds for all matrices")
     return findings
+
+
+def _measured(dataset: xr.Dataset) -> list[str]:
+    """Diagnostics that the dataset holds; a selection may have left some behind."""
+    if not {"diagnostic", "reason", "audit"} <= set(dataset.variables):
+        raise StoreError(
+            "the dataset lacks `reason` or `audit`, which stand beside the diagnostics of a measurement. Pass what "
+            "measure or combine returned, or keep them in a selection: ds[['stable_rank', 'reason', 'audit']]."
+        )
+    return [str(name) for name in dataset["diagnostic"].values if str(name) in dataset]
 
 
 def _check_variable(dataset: xr.Dataset, name: str) -> list[str]:
@@ -76,7 +87,7 @@ def to_csv(store: Any, path: Any) -> None:
     """
     dataset = store if isinstance(store, xr.Dataset) else open_trajectory(store)
     dataset = dataset.drop_indexes([name for name in ("recipe", "seed") if name in dataset.indexes])
-    names = [str(name) for name in dataset["diagnostic"].values]
+    names = _measured(dataset)
     for position, name in enumerate(names):
         frame = dataset[name].rename("value").to_dataframe().reset_index()
         reason = dataset["reason"].sel(diagnostic=name).rename("code").to_dataframe().reset_index()
@@ -85,9 +96,16 @@ def to_csv(store: Any, path: Any) -> None:
         codes = frame.pop("code").where(frame["value"].isna(), Reason.defined.value)
         frame["reason"] = ["" if code == Reason.defined.value else Reason(int(code)).name for code in codes]
         frame.insert(0, "diagnostic", name)
-        settings = {str(dim) for key in names for dim in dataset[key].dims} - {"run", "step", "matrix"}
+        settings = {label for key in names for label in _setting_labels(dataset[key])}
         frame = frame.reindex(columns=_columns(dataset, settings))
         frame.to_csv(path, index=False, mode="w" if position == 0 else "a", header=position == 0)
+
+
+def _setting_labels(variable: xr.DataArray) -> set[str]:
+    """Swept settings: dims, or what a selection left as labels."""
+    dims = {str(dim) for dim in variable.dims}
+    scalars = {str(name) for name, coord in variable.coords.items() if not coord.dims}
+    return (dims | scalars) - {"run", "recipe", "seed", "step", "progress", "matrix", "diagnostic"}
 
 
 def _columns(dataset: xr.Dataset, settings: set[str]) -> list[str]:

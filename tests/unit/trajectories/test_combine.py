@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import geostat as gs
-from geostat.errors import ProtocolError, SampleError, ShapeError
+from geostat.errors import GeostatWarning, ProtocolError, SampleError, ShapeError, StoreError
 from geostat.spec import Reason
 
 NAMES = ("blocks.0.attention.query.weight", "blocks.0.attention.key.weight")
@@ -35,7 +35,7 @@ def test_runs_are_selected_by_recipe_and_by_seed():
 
 
 def test_different_step_grids_leave_cells_with_a_reason():
-    combined = gs.combine({("a", 0): _run(0, (10, 20)), ("a", 1): _run(1, (10, 30))})
+    combined = gs.combine({("a", 0): _run(0, (10, 20)), ("a", 1): _run(1, (20, 30))})
     assert combined.step.values.tolist() == [10, 20, 30]
     absent = combined.sel(step=30).isel(run=0)
     assert absent.stable_rank.isnull().all()
@@ -45,8 +45,8 @@ def test_different_step_grids_leave_cells_with_a_reason():
 
 
 def test_inner_join_keeps_what_every_run_has():
-    runs = {("a", 0): _run(0, (10, 20)), ("a", 1): _run(1, (10, 30))}
-    assert gs.combine(runs, join="inner").step.values.tolist() == [10]
+    runs = {("a", 0): _run(0, (10, 20)), ("a", 1): _run(1, (20, 30))}
+    assert gs.combine(runs, join="inner").step.values.tolist() == [20]
 
 
 def test_different_matrix_sets_leave_cells_with_a_reason():
@@ -84,7 +84,7 @@ def test_stores_combine_lazily_and_flow_into_statistics(tmp_path, geostat_run):
 
 
 def test_runs_from_the_same_weights_share_a_base_and_others_do_not():
-    combined = gs.combine({("a", 0): _run(0), ("a", 1): _run(0, (10, 30)), ("b", 0): _run(1)})
+    combined = gs.combine({("a", 0): _run(0), ("a", 1): _run(0, (20, 30)), ("b", 0): _run(1)})
     first, second, third = (str(base) for base in combined.base.values)
     assert first == second
     assert first != third
@@ -95,6 +95,71 @@ def test_shapes_that_differ_between_runs_are_refused():
     other = gs.measure(start, {10: {name: 2 * weight for name, weight in start.items()}}, progress=False)
     with pytest.raises(ShapeError, match=r"\(6, 5\).*\(4, 5\)"):
         gs.combine({("a", 0): _run(0), ("a", 1): other})
+
+
+def test_different_horizons_leave_the_lagged_diagnostics_out():
+    runs = {("a", 0): _run(0, (10, 20, 30)), ("a", 1): _run(1, (20, 40))}
+    with pytest.warns(GeostatWarning, match=r"different horizons.*10.*20.*forward_capture"):
+        combined = gs.combine(runs)
+    assert combined.forward_capture.isnull().all()
+    codes = combined.reason.sel(diagnostic="forward_capture")
+    assert set(np.unique(codes)) <= {Reason.different_horizons.value, Reason.not_measured.value}
+    assert combined.future_capture.notnull().any()
+    assert combined.horizon.values.tolist() == [10, 20]
+    assert gs.validate(combined) == []
+
+
+def test_a_declared_horizon_combines_with_the_same_gap():
+    declared = _run(1, (10, 20, 30), protocol=gs.Protocol(horizon=10))
+    combined = gs.combine({("a", 0): _run(0, (10, 20, 30)), ("a", 1): declared})
+    assert combined.lagged_similarity.notnull().any()
+
+
+def test_a_run_cut_down_to_one_side_is_refused():
+    run, other = _run(0), _run(1)
+    with pytest.raises(ProtocolError, match="side"):
+        gs.combine({("a", 0): run.sel(side="left"), ("a", 1): other})
+    with pytest.raises(ProtocolError, match="side"):
+        gs.combine({("a", 0): run.sel(side="left"), ("a", 1): other.sel(side="right")})
+
+
+@pytest.mark.parametrize("runs", [{"opd": 1}, {("opd", 0, 1): 1}, {("opd", "0"): 1}, [1]])
+def test_labels_that_are_no_recipe_and_seed_are_refused(runs):
+    with pytest.raises(SampleError, match="recipe"):
+        gs.combine(runs)
+
+
+def test_what_is_no_single_run_is_refused():
+    run = _run(0)
+    for wrong in (run.isel(step=0), run.isel(matrix=0), gs.combine({("a", 0): run}), run.drop_attrs()):
+        with pytest.raises(SampleError, match=r"'a', 1"):
+            gs.combine({("a", 0): run, ("a", 1): wrong})
+    with pytest.raises(SampleError, match="leaves nothing"):
+        gs.combine({("a", 0): _run(0, (10,)), ("a", 1): _run(1, (20,))}, join="inner")
+
+
+def test_one_store_by_two_paths_is_refused(tmp_path, geostat_run, monkeypatch):
+    gs.measure(
+        geostat_run.base, geostat_run.checkpoints, store=tmp_path / "a.zarr", vectors=False, progress=False
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SampleError, match="same data"):
+        gs.combine({("a", 0): "a.zarr", ("a", 1): tmp_path / "a.zarr"})
+    cut = gs.open_trajectory("a.zarr").isel(step=slice(1, None))
+    with pytest.raises(SampleError, match="same data"):
+        gs.combine({("a", 0): "a.zarr", ("a", 1): cut})
+
+
+def test_a_selection_keeps_its_labels_in_the_table(tmp_path):
+    run = _run(0).sel(side="left")
+    gs.to_csv(run[["mean_principal_angle", "reason", "audit"]], tmp_path / "run.csv")
+    table = pd.read_csv(tmp_path / "run.csv")
+    assert set(table.side) == {"left"}
+    assert set(table.diagnostic) == {"mean_principal_angle"}
+    with pytest.raises(StoreError, match="keep them in a selection"):
+        gs.to_csv(run[["stable_rank"]], tmp_path / "run.csv")
+    with pytest.raises(StoreError, match="keep them in a selection"):
+        gs.validate(run[["stable_rank"]])
 
 
 def test_csv_has_one_labelled_line_per_value(tmp_path):
