@@ -216,8 +216,9 @@ def test_two_processes_do_not_write_one_journal(geostat_run, tmp_path):
 def test_a_journal_of_another_measurement_is_refused(geostat_run, tmp_path):
     store = tmp_path / "run.zarr"
     journal_path(store).mkdir()
-    content = {"identity": "another", "manifest": {"steps": [1]}, "description": {}}
+    content = {"identity": "another", "manifest": {"steps": "a hash"}, "description": {}}
     (journal_path(store) / "manifest.json").write_text(json.dumps(content))
+    (journal_path(store) / "a-record.npz").write_bytes(b"work already done")
     with pytest.raises(JournalError, match="steps"):
         gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
 
