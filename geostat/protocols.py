@@ -3,14 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from geostat.errors import ProtocolError
 
-__all__ = ["PROTOCOLS", "Protocol", "protocol"]
+__all__ = ["PROTOCOLS", "Protocol", "check_setting", "protocol"]
 
 Rank = int | float
 """A number of directions (int, capped) or a share of min(rows, cols) (float)."""
@@ -20,7 +22,8 @@ Rank = int | float
 class Protocol:
     """One convention for measuring checkpoints.
 
-    A field that holds a tuple is swept: the store then has a dimension of that name. A scalar is not.
+    A field that holds a tuple is swept: the store then has a dimension of that name. A scalar is not. Lists
+    become tuples, and numbers plain ones: eta and alpha float, counts int.
 
     Attributes
     ----------
@@ -59,6 +62,8 @@ class Protocol:
     128
     >>> Protocol().hash == Protocol(name="renamed").hash
     True
+    >>> Protocol(eta=0, alpha=[0.3, 0.5]) == Protocol(eta=0.0)
+    True
     """
 
     name: str = "custom"
@@ -77,11 +82,12 @@ class Protocol:
     sparsity_weighting: Literal["parameters", "matrix", "both"] = "parameters"
 
     def __post_init__(self) -> None:
-        """Refuse settings that mean nothing."""
-        for name, allowed, meaning in _RULES:
-            for value in _values(getattr(self, name)):
-                if not allowed(value):
-                    raise ProtocolError(f"protocol {self.name!r}: {name}={value!r}. Pass {meaning}.")
+        """Refuse settings that mean nothing; write those that mean the same in the same way."""
+        for name in _RULES:
+            given = getattr(self, name)
+            for value in _values(given):
+                check_setting(name, value, shown=f"protocol {self.name!r}: {name}")
+            object.__setattr__(self, name, _canonical(name, given))
 
     @property
     def hash(self) -> str:
@@ -128,44 +134,109 @@ class Protocol:
         Protocol
             The same protocol, tuples restored.
         """
-        read: dict[str, Any] = json.loads(text)
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in read.items()}
-        return cls(**fields)
+        return cls(**json.loads(text))
 
 
 def _values(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, tuple):
-        return value or (None,)
+    """Values of a field, one or several; an empty sequence counts as None, which no sweep allows."""
+    if isinstance(value, tuple | list):
+        return tuple(value) or (None,)
     return (value,)
 
 
-def _is_rank(value: Any) -> bool:
-    return (isinstance(value, int) and value >= 1) or (isinstance(value, float) and 0 < value <= 1)
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, float) and 0 < value < 1
+def _canonical(name: str, value: Any) -> Any:
+    """Write equal settings alike, so that their hashes are equal."""
+    if isinstance(value, tuple | list):
+        return tuple(_canonical(name, each) for each in value)
+    if not isinstance(value, Real):
+        return value
+    if name in ("eta", "alpha") or not isinstance(value, Integral):
+        return float(value) + 0.0  # -0.0 becomes 0.0
+    return int(value)
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
-_RANK = "a count of 1 or more, or a share in (0, 1] as a float"
-_RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("eta", lambda v: isinstance(v, float | int) and v >= 0, "a tolerance of 0 or more"),
-    ("rule", lambda v: v in ("relative", "absolute"), "'relative' or 'absolute'"),
-    ("space", lambda v: v in ("bf16", "raw"), "'bf16' or 'raw'"),
-    ("k", _is_rank, _RANK),
-    ("side", lambda v: v in ("left", "right"), "('left', 'right') or one of them in a tuple"),
-    ("r", _is_rank, _RANK),
-    ("alpha", _is_share, "a share in (0, 1)"),
-    ("K", _is_count, "a count of 1 or more"),
-    ("energy_k", _is_count, "a count of 1 or more"),
-    ("hill_k", _is_rank, _RANK),
-    ("horizon", lambda v: v is None or _is_count(v), "a number of steps, or None"),
-    ("sparsity_weighting", lambda v: v in ("parameters", "matrix", "both"), "parameters, matrix or both"),
+def _is_rank(value: Any) -> bool:
+    if isinstance(value, Integral):
+        return _is_count(value)
+    return isinstance(value, Real) and 0 < float(value) <= 1
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1
+
+
+def _is_tolerance(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+
+
+class _Rule(NamedTuple):
+    """Which values a setting may have: as a test, and in words."""
+
+    allows: Callable[[Any], bool]
+    meaning: str
+
+
+def _one_of(*choices: str) -> _Rule:
+    *most, last = (repr(choice) for choice in choices)
+    return _Rule(lambda v: isinstance(v, str) and v in choices, f"{', '.join(most)} or {last}")
+
+
+_RANK = _Rule(_is_rank, "a count of 1 or more, or a share in (0, 1] as a float")
+_COUNT = _Rule(_is_count, "a count of 1 or more")
+_RULES: Mapping[str, _Rule] = MappingProxyType(
+    {
+        "eta": _Rule(_is_tolerance, "a finite tolerance of 0 or more"),
+        "rule": _one_of("relative", "absolute"),
+        "space": _one_of("bf16", "raw"),
+        "k": _RANK,
+        "side": _one_of("left", "right"),
+        "r": _RANK,
+        "alpha": _Rule(_is_share, "a share in (0, 1)"),
+        "K": _COUNT,
+        "energy_k": _COUNT,
+        "hill_k": _RANK,
+        "horizon": _Rule(lambda v: v is None or _is_count(v), "a number of steps, or None"),
+        "matrices": _Rule(lambda v: isinstance(v, str), "'attention', 'linear', 'all', a name or a glob"),
+        "sparsity_weighting": _one_of("parameters", "matrix", "both"),
+    }
 )
+
+
+def check_setting(name: str, value: Any, *, shown: str | None = None) -> None:
+    """Raise unless a setting may have a value: one rule for protocols and for diagnostics called directly.
+
+    Parameters
+    ----------
+    name : str
+        Field of `Protocol`.
+    value : object
+        One value of it, not a tuple of several.
+    shown : str, optional
+        What the error calls it, where the caller knows it by another name.
+
+    Raises
+    ------
+    ProtocolError
+        If the value means nothing; says what does. If there is no such setting.
+
+    Examples
+    --------
+    >>> check_setting("side", "left")
+    >>> check_setting("energy_k", 0, shown="k")
+    Traceback (most recent call last):
+        ...
+    geostat.errors.ProtocolError: k=0 means nothing. Pass a count of 1 or more.
+    """
+    rule = _RULES.get(name)
+    if rule is None:
+        raise ProtocolError(f"there is no setting {name!r}. Settings: {', '.join(_RULES)}.")
+    if not rule.allows(value):
+        raise ProtocolError(f"{shown or name}={value!r} means nothing. Pass {rule.meaning}.")
+
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
@@ -179,7 +250,6 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 rule="absolute",
                 space="raw",
                 k=(0.01, 0.05, 0.1, 0.2),
-                side=("left",),
                 r=0.1,
                 alpha=(0.01, 0.05, 0.1, 0.2),
                 matrices="linear",

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 
 from geostat.checkpoints.naming import is_weight, strip_wrappers
+from geostat.checkpoints.versions import version
 from geostat.errors import EmptyCheckpointError, MissingTensorError, NamingError, QuantizedTensorError
 
 STORAGE_NAMES: Mapping[torch.dtype, str] = {
@@ -46,6 +47,28 @@ class Checkpoint(Mapping[str, torch.Tensor], ABC):
     def files(self) -> tuple[tuple[str, int], ...]:
         """Path and size in bytes of every weights file; empty for weights in memory."""
         return ()
+
+    def version_of(self, path: str) -> str | None:
+        """What tells a weights file from one written in its place later, without reading it.
+
+        Parameters
+        ----------
+        path : str
+            One of the paths in `files`.
+
+        Returns
+        -------
+        str or None
+            Equal as long as the file is the same. Of a local file its time of change in nanoseconds; behind
+            an fsspec URL what its file system says (ETag, generation, time of change). None where it says
+            nothing, or there is no such file: then only the size is left to go by.
+
+        Raises
+        ------
+        CheckpointError
+            The file cannot be reached.
+        """
+        return version(path)
 
     def file_of(self, name: str) -> str:
         """File that holds a tensor; `path` where there is only one."""

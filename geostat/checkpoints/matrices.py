@@ -6,7 +6,7 @@ from geostat.checkpoints.base import Checkpoint, preview
 from geostat.checkpoints.expansion import weights_of
 from geostat.checkpoints.matrix_ref import MatrixRef, Weight
 from geostat.checkpoints.naming import Naming
-from geostat.checkpoints.selection import Selection, is_selected, judged_by_name
+from geostat.checkpoints.selection import Selection, check_selection, is_selected, judged_by_name
 from geostat.checkpoints.tied import without_repeats
 from geostat.checkpoints.vocabulary import MODULE_ORDER
 from geostat.errors import EmptyCheckpointError, NamingError, NamingWarning, QuantizedTensorError
@@ -42,6 +42,7 @@ def list_matrices(
     ------
     NamingError
         A selected weight cannot be read as a matrix: fused without head counts, more dims than understood.
+        Or `matrices` is of a type that selects nothing.
     QuantizedTensorError
         A selected weight is stored as integers or in 8 bits or fewer.
     EmptyCheckpointError
@@ -55,6 +56,7 @@ def list_matrices(
     >>> [ref.name for ref in list_matrices(open_checkpoint(weights))]
     ['blocks.0.attention.query', 'blocks.0.attention.key']
     """
+    check_selection(matrices)
     found = weights_of(checkpoint, naming)
     taken = [(weight, _selected(weight, matrices)) for weight in found]
     _report_unreadable([weight for weight, refs in taken if refs and weight.error], strict=strict)

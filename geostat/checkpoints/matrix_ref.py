@@ -31,6 +31,8 @@ class MatrixRef:
         Where the matrix lies in the tensor.
     known : bool
         False if the tensor's name is not one that geostat knows; `module` is then a part of the name.
+    repeats : tuple of MatrixRef
+        Second names of the same parameter (a tied output head), which `list_matrices` left out.
     """
 
     name: str
@@ -42,6 +44,7 @@ class MatrixRef:
     cols: int
     layout: Layout = field(default_factory=Layout)
     known: bool = True
+    repeats: tuple["MatrixRef", ...] = ()
 
     @property
     def n_params(self) -> int:

@@ -10,6 +10,7 @@ from geostat.checkpoints.base import Checkpoint, preview
 from geostat.checkpoints.dtypes import check_floating
 from geostat.checkpoints.matrix_ref import MatrixRef
 from geostat.checkpoints.naming import is_weight, parse_name
+from geostat.checkpoints.tied import warn_of_untied
 from geostat.errors import MissingTensorError, MissingTensorWarning, NonFiniteError, ShapeError
 
 
@@ -34,6 +35,10 @@ def pair_matrices(
     base: Checkpoint, checkpoint: Checkpoint, refs: Iterable[MatrixRef], *, strict: bool = True
 ) -> Pairing:
     """Pair the matrices of a base with those of a checkpoint, from headers alone.
+
+    Only where the base holds one parameter under two names (a tied output head) and the checkpoint stores
+    both are the two compared by their entries: if they differ, a `NamingWarning` says that one of them is
+    not measured.
 
     Parameters
     ----------
@@ -63,6 +68,7 @@ def pair_matrices(
         _report(extra, checkpoint, base, strict=strict)
     for tensor in dict.fromkeys(ref.tensor for ref in paired):
         _check_alike(base, checkpoint, tensor)
+    warn_of_untied(base, checkpoint, paired)
     return Pairing(paired, absent, extra)
 
 

@@ -1,12 +1,31 @@
 """Paths of local files and of fsspec URLs, behind the same few functions."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 
 import fsspec
 
 from geostat.errors import CheckpointError
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn what the operating system says while a path is read into an error that names it."""
+    try:
+        yield
+    except PermissionError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: permission denied. Ask its owner for access (`ls -ld` shows who that is); "
+            "for a remote place check your credentials."
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror or error}. Check that it is still there and that its "
+            "disk or server answers, then try again."
+        ) from error
 
 
 def as_path(path: str | os.PathLike[str]) -> str:
@@ -42,34 +61,41 @@ def base_name(path: str) -> str:
 def is_directory(path: str) -> bool:
     """Whether a path is a folder."""
     if is_url(path):
-        system, inner = _system(path)
-        return bool(system.isdir(inner))
+        system, inner = file_system(path)
+        with reading(path):
+            return bool(system.isdir(inner))
     return os.path.isdir(path)
 
 
 def exists(path: str) -> bool:
     """Whether a path is there."""
     if is_url(path):
-        system, inner = _system(path)
-        return bool(system.exists(inner))
-    return os.path.exists(path)
+        system, inner = file_system(path)
+        with reading(path):
+            return bool(system.exists(inner))
+    with reading(path):
+        return _is_there(path)
 
 
 def entries(folder: str) -> tuple[str, ...]:
     """Names in a folder, sorted."""
     if is_url(folder):
-        system, inner = _system(folder)
-        listed = [str(name).rstrip("/").rpartition("/")[2] for name in system.ls(inner, detail=False)]
-        return tuple(sorted(listed))
-    return tuple(sorted(os.listdir(folder)))
+        system, inner = file_system(folder)
+        with reading(folder):
+            found = system.ls(inner, detail=False)
+        return tuple(sorted(str(name).rstrip("/").rpartition("/")[2] for name in found))
+    with reading(folder):
+        return tuple(sorted(os.listdir(folder)))
 
 
 def size(path: str) -> int:
     """Size of a file in bytes."""
     if is_url(path):
-        system, inner = _system(path)
-        return int(system.size(inner))
-    return os.path.getsize(path)
+        system, inner = file_system(path)
+        with reading(path):
+            return int(system.size(inner))
+    with reading(path):
+        return os.path.getsize(path)
 
 
 def matching(pattern: str) -> tuple[str, ...]:
@@ -77,7 +103,7 @@ def matching(pattern: str) -> tuple[str, ...]:
     if not has_magic(pattern) or exists(pattern):
         return (pattern,) if exists(pattern) else ()
     if is_url(pattern):
-        system, inner = _system(pattern)
+        system, inner = file_system(pattern)
         return tuple(sorted(str(system.unstrip_protocol(found)) for found in system.glob(inner)))
     return tuple(sorted(glob(pattern, recursive=True)))
 
@@ -85,7 +111,7 @@ def matching(pattern: str) -> tuple[str, ...]:
 def real(path: str) -> str:
     """Path with symbolic links resolved: two equal ones are the same file."""
     if is_url(path):
-        system, inner = _system(path)
+        system, inner = file_system(path)
         return str(system.unstrip_protocol(inner))
     return os.path.realpath(path)
 
@@ -107,7 +133,20 @@ def local_file(path: str) -> str:
 
 def read_bytes(path: str) -> bytes:
     """Content of a small file."""
-    return Path(local_file(path)).read_bytes()
+    local = local_file(path)
+    with reading(path):
+        return Path(local).read_bytes()
+
+
+def _is_there(path: str) -> bool:
+    """Whether a local path exists; unlike `os.path.exists` this does not take "not allowed" for "no"."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _cache_folder() -> str:
@@ -115,7 +154,7 @@ def _cache_folder() -> str:
     return os.path.expanduser(os.environ.get("GEOSTAT_CACHE", default))
 
 
-def _system(path: str) -> tuple["fsspec.AbstractFileSystem", str]:
+def file_system(path: str) -> tuple["fsspec.AbstractFileSystem", str]:
     """File system of a URL, and the path inside it."""
     try:
         system, inner = fsspec.core.url_to_fs(path)

@@ -18,6 +18,9 @@ from geostat.errors import CheckpointError, DuplicateStepError, EmptyCheckpointE
 Weights = str | os.PathLike[str] | Mapping[str, Any] | torch.nn.Module | Checkpoint
 """Whatever `open_checkpoint` takes."""
 
+LAST_STEP = 2**63 - 1
+"""The largest step that a store can hold."""
+
 _STANDARD_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -53,13 +56,15 @@ def discover_run(base: Weights, checkpoints: Any) -> RunPaths:
     EmptyCheckpointError
         Nothing matches.
     StepError
-        A path names no step.
+        A path names no step, or one that a store cannot hold (2**63 or more).
     DuplicateStepError
         Two paths name the same step, or two steps are the same files.
     CheckpointError
         The base is also a step.
     """
     pairs = _from_mapping(checkpoints) if _is_step_mapping(checkpoints) else _from_paths(_listed(checkpoints))
+    for step, weights in pairs:
+        _check_size(step, weights)
     start = _plain(base)
     _check_distinct(start, pairs)
     return RunPaths(start, dict(sorted(pairs, key=lambda pair: pair[0])))
@@ -142,6 +147,14 @@ def _from_paths(paths: list[str]) -> list[tuple[int, Any]]:
             )
         pairs.append((step, path))
     return pairs
+
+
+def _check_size(step: int, weights: Any) -> None:
+    if step > LAST_STEP:
+        raise StepError(
+            f"{_label(weights)} is step {step}, but steps go up to {LAST_STEP} (2**63 - 1). If that number "
+            "is a date or a hash, pass the steps yourself: {100: path}."
+        )
 
 
 def _check_distinct(base: Any, pairs: list[tuple[int, Any]]) -> None:

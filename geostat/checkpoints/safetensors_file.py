@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from geostat.checkpoints.base import Checkpoint
 from geostat.checkpoints.config import config_beside
-from geostat.checkpoints.paths import local_file, parent
+from geostat.checkpoints.paths import local_file, parent, reading
 from geostat.errors import CheckpointError, QuantizedTensorError, TruncatedFileError
 
 _DTYPES: Mapping[str, torch.dtype] = {
@@ -96,7 +96,8 @@ class SafetensorsFile(Checkpoint):
 
     @cached_property
     def _header(self) -> dict[str, dict[str, Any]]:
-        return _read_header(self.path, self._local)
+        with reading(self.path):
+            return _read_header(self.path, self._local)
 
     def _entry(self, name: str) -> dict[str, Any]:
         try:
@@ -108,7 +109,8 @@ class SafetensorsFile(Checkpoint):
         # A handle made before a fork belongs to the parent.
         if self._handle is None or self._handle[0] != os.getpid():
             try:
-                self._handle = (os.getpid(), safe_open(self._local, framework="pt", device="cpu"))
+                with reading(self.path):
+                    self._handle = (os.getpid(), safe_open(self._local, framework="pt", device="cpu"))
             except SafetensorError as error:
                 raise _unreadable(self.path, str(error)) from error
         return self._handle[1]

@@ -1,16 +1,29 @@
 """Which matrices are meant by "attention", a glob, or a function."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from geostat.checkpoints.matrix_ref import MatrixRef
 from geostat.checkpoints.vocabulary import ATTENTION, LINEAR
+from geostat.errors import NamingError
 
 Selection = str | Sequence[str] | Callable[[MatrixRef], bool]
 """Keyword, name or glob; several of these; or a function of a MatrixRef."""
 
 KEYWORDS = {"attention": ATTENTION, "linear": LINEAR, "all": None}
 """Modules of each keyword; None for every module."""
+
+
+def check_selection(matrices: object) -> None:
+    """Refuse what can select nothing, such as a number or a path."""
+    if isinstance(matrices, str) or callable(matrices):
+        return
+    if isinstance(matrices, Collection) and all(isinstance(text, str) for text in matrices):
+        return
+    raise NamingError(
+        f"matrices={matrices!r} is a {type(matrices).__name__}, which selects nothing. Pass 'attention', "
+        "'linear', 'all', a name or a glob such as '*q_proj', a list of these, or a function of a MatrixRef."
+    )
 
 
 def is_selected(ref: MatrixRef, matrices: Selection) -> bool:

@@ -12,7 +12,7 @@ import torch
 
 from geostat.checkpoints.config import config_beside
 from geostat.checkpoints.memory import MemoryCheckpoint, tensors_of
-from geostat.checkpoints.paths import local_file, parent
+from geostat.checkpoints.paths import local_file, parent, reading
 from geostat.errors import CheckpointError, TruncatedFileError
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
@@ -31,7 +31,9 @@ class TorchFile(MemoryCheckpoint):
 
     @cached_property
     def _tensors(self) -> dict[str, torch.Tensor]:  # type: ignore[override]
-        return tensors_of(load(self.path, self._local, trust=self._trust), self.path)
+        with reading(self.path):
+            content = load(self.path, self._local, trust=self._trust)
+        return tensors_of(content, self.path)
 
     @property
     def files(self) -> tuple[tuple[str, int], ...]:

@@ -2,6 +2,7 @@
 
 from geostat.linalg import MatrixLike, captured_energy, factored
 from geostat.linalg.factored import Side, require_same_shape
+from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
 __all__ = ["principal_subspace_energy"]
@@ -44,6 +45,8 @@ def principal_subspace_energy(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -57,6 +60,8 @@ def principal_subspace_energy(
     >>> round(gs.principal_subspace_energy(initial, np.diag([1.0, 0.0, 1.0]), k=1), 12)
     0.5
     """
+    check_setting("energy_k", k, shown="k")
+    check_setting("side", side)
     initial, update = factored(initial), factored(update)
     require_same_shape(initial, update)
     if k > initial.smaller or k >= initial.size(side):

@@ -3,6 +3,7 @@
 from geostat.diagnostics.settings import capped_rank
 from geostat.linalg import Factored, Mask, MatrixLike, changed_entries, factored, magnitude_mask
 from geostat.linalg.masks import Rule, Space, magnitudes
+from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
 __all__ = ["low_magnitude_mask_overlap", "principal_mask_overlap"]
@@ -68,6 +69,8 @@ def principal_mask_overlap(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -83,9 +86,10 @@ def principal_mask_overlap(
     >>> gs.principal_mask_overlap(initial, updated, alpha=0.25, r=1)
     1.0
     """
+    check_setting("alpha", alpha)
     initial, updated = factored(initial), factored(updated)
     changed = changed_entries(initial, updated, eta=eta, rule=rule, space=space)
-    used = capped_rank(initial.smaller, r)
+    used = capped_rank(initial.smaller, r, setting="r")
     if used == 0:
         return Undefined(Reason.matrix_too_small)
     if not bool(changed.any()):
@@ -133,6 +137,8 @@ def low_magnitude_mask_overlap(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -147,6 +153,7 @@ def low_magnitude_mask_overlap(
     >>> gs.low_magnitude_mask_overlap(initial, updated, alpha=0.25)  # one of two tied ones is in
     0.5
     """
+    check_setting("alpha", alpha)
     initial, updated = factored(initial), factored(updated)
     changed = changed_entries(initial, updated, eta=eta, rule=rule, space=space)
     if not bool(changed.any()):

@@ -10,6 +10,7 @@ from torch import Tensor
 from geostat.diagnostics.settings import capped_rank
 from geostat.linalg import Factored, MatrixLike, factored, principal_angles as angles_between
 from geostat.linalg.factored import Side, require_same_shape
+from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
 __all__ = [
@@ -28,6 +29,7 @@ _REFERENCE = "shen2026, eq. 2; bjorck1973, section 3"
 def _angles(initial: Factored, updated: Factored, k: int | float, side: Side) -> Tensor | None:
     """Radians, ascending, computed once per pair; None where no direction can be compared."""
     require_same_shape(initial, updated)
+    check_setting("side", side)
     used = capped_rank(initial.smaller, k)
     if used == 0:
         return None
@@ -78,6 +80,8 @@ def principal_angles(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -130,6 +134,8 @@ def max_principal_angle(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -180,6 +186,8 @@ def mean_principal_angle(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -229,6 +237,8 @@ def mean_principal_sine(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -278,6 +288,8 @@ def principal_gap(initial: MatrixLike, updated: MatrixLike, *, k: int | float = 
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -329,6 +341,8 @@ def gap_limited(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------

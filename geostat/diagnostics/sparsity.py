@@ -52,6 +52,8 @@ def update_sparsity(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -110,6 +112,8 @@ def update_density(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------

@@ -5,6 +5,7 @@ import math
 from geostat.diagnostics.update import stable_rank
 from geostat.linalg import Factored, MatrixLike, captured_energy, factored, subspace_similarity
 from geostat.linalg.factored import Side, require_same_shape
+from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
 __all__ = [
@@ -19,7 +20,13 @@ __all__ = [
 _INVARIANCES = ("scale", "update_scale", "sign", "orthogonal", "permutation", "transpose")
 
 
+def _check_channel(K: int, side: Side) -> None:
+    check_setting("K", K)
+    check_setting("side", side)
+
+
 def _similarity(first: MatrixLike, second: MatrixLike, K: int, side: Side) -> float:
+    _check_channel(K, side)
     first, second = factored(first), factored(second)
     require_same_shape(first, second)
     if first.is_zero or second.is_zero:
@@ -60,6 +67,8 @@ def similarity_to_end(update: MatrixLike, final: MatrixLike, *, K: int = 16, sid
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -108,6 +117,8 @@ def lagged_similarity(update: MatrixLike, later: MatrixLike, *, K: int = 16, sid
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -157,6 +168,8 @@ def past_next_similarity(
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -169,13 +182,16 @@ def past_next_similarity(
     >>> gs.past_next_similarity(np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), K=1)
     0.0
     """
-    if factored(increment).is_zero:
+    _check_channel(K, side)
+    increment = factored(increment)
+    if increment.is_zero:
         return Undefined(Reason.zero_increment)
     return _similarity(update, increment, K, side)
 
 
 def _capture(update: Factored, target: Factored, K: int, side: Side) -> float:
     """(E - K/n) / (O - K/n): 0 for a random channel, 1 for the best one."""
+    _check_channel(K, side)
     require_same_shape(update, target)
     if update.is_zero:
         return Undefined(Reason.zero_update)
@@ -229,6 +245,8 @@ def forward_capture(update: MatrixLike, increment: MatrixLike, *, K: int = 16, s
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -275,6 +293,8 @@ def future_capture(update: MatrixLike, remaining: MatrixLike, *, K: int = 16, si
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing; says what does.
 
     References
     ----------
@@ -313,7 +333,8 @@ def stable_rank_trend(update: MatrixLike, first: MatrixLike) -> float:
     Returns
     -------
     float
-        Dimensionless (natural logarithm). NaN where either update is zero.
+        Dimensionless (natural logarithm). NaN where the update is zero, and everywhere if the
+        first one is.
 
     Raises
     ------
@@ -333,6 +354,8 @@ def stable_rank_trend(update: MatrixLike, first: MatrixLike) -> float:
     """
     update, first = factored(update), factored(first)
     require_same_shape(update, first)
-    if update.is_zero or first.is_zero:
+    if update.is_zero:
         return Undefined(Reason.zero_update)
+    if first.is_zero:
+        return Undefined(Reason.zero_first_update)
     return math.log(stable_rank(update) / stable_rank(first))

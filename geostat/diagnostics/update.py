@@ -7,6 +7,7 @@ import torch
 from geostat.diagnostics.settings import order_statistics
 from geostat.linalg import MatrixLike, factored
 from geostat.linalg.factored import require_same_shape
+from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
 __all__ = [
@@ -220,6 +221,11 @@ def hill_tail_exponent(update: MatrixLike, *, hill_k: int | float = 0.1) -> floa
         At least 0, infinite where the first k are equal, dimensionless. NaN for a zero update, for
         k < 2, and where s_k is below the numerical rank.
 
+    Raises
+    ------
+    ProtocolError
+        If a setting means nothing; says what does.
+
     References
     ----------
     shen2026, eq. 33; hill1975.
@@ -314,6 +320,11 @@ def top_k_energy(update: MatrixLike, *, K: int = 16) -> float:
     float
         In [0, 1], dimensionless. NaN for a zero update.
 
+    Raises
+    ------
+    ProtocolError
+        If a setting means nothing; says what does.
+
     References
     ----------
     shen2026, section 4 (K = 16).
@@ -325,6 +336,7 @@ def top_k_energy(update: MatrixLike, *, K: int = 16) -> float:
     >>> gs.top_k_energy(np.diag([2.0, 1.0, 1.0, 1.0, 1.0]), K=1)
     0.5
     """
+    check_setting("K", K)
     update = factored(update)
     if update.is_zero:
         return Undefined(Reason.zero_update)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geostat.errors import NonFiniteError, QuantizedTensorError, ShapeError
+from geostat.protocols import check_setting
 
 __all__ = ["Factored", "MatrixLike", "Side", "factored"]
 
@@ -73,7 +74,13 @@ class Factored:
         -------
         int
             The dimension.
+
+        Raises
+        ------
+        ProtocolError
+            If there is no such side.
         """
+        check_setting("side", side)
         return self.rows if side == "left" else self.cols
 
     @cached_property
@@ -123,7 +130,17 @@ class Factored:
         -------
         torch.Tensor
             Shape (m, k) or (n, k).
+
+        Raises
+        ------
+        ProtocolError
+            If k is no count, or there is no such side.
         """
+        check_setting("K", k, shown="k")
+        return self._leading(k, side)
+
+    def _leading(self, k: int, side: Side) -> Tensor:
+        check_setting("side", side)
         basis = self.svd.left if side == "left" else self.svd.right
         return basis[:, :k]
 
@@ -141,8 +158,14 @@ class Factored:
         -------
         torch.Tensor
             Shape (m or n, min(k, numerical rank)).
+
+        Raises
+        ------
+        ProtocolError
+            If k is no count, or there is no such side.
         """
-        return self.vectors(min(k, self.numerical_rank), side)
+        check_setting("K", k, shown="k")
+        return self._leading(min(k, self.numerical_rank), side)
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made under this key, or make it now and keep it with the matrix.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from geostat.linalg.factored import Factored, require_same_shape
 from geostat.linalg.rounding import round_to_bf16
+from geostat.protocols import check_setting
 
 __all__ = ["Mask", "Rule", "Space", "changed_entries", "magnitude_mask", "magnitudes"]
 
@@ -32,7 +33,13 @@ def magnitudes(matrix: Factored, space: Space) -> Tensor:
     -------
     torch.Tensor
         Shape (m, n), float64.
+
+    Raises
+    ------
+    ProtocolError
+        If there is no such space.
     """
+    check_setting("space", space)
     return _compared(matrix, space).abs()
 
 
@@ -59,7 +66,11 @@ def changed_entries(initial: Factored, updated: Factored, *, eta: float, rule: R
     ------
     ShapeError
         If the shapes differ.
+    ProtocolError
+        If a setting means nothing.
     """
+    for name, value in (("eta", eta), ("rule", rule), ("space", space)):
+        check_setting(name, value)
     require_same_shape(initial, updated)
 
     def compare() -> Tensor:
@@ -120,7 +131,13 @@ def magnitude_mask(sizes: Tensor, alpha: float, *, largest: bool) -> Mask:
     -------
     Mask
         Exact: a tied entry counts with its probability under random tie-breaking.
+
+    Raises
+    ------
+    ProtocolError
+        If alpha is no share.
     """
+    check_setting("alpha", alpha)
     wanted = round(alpha * sizes.numel())
     if wanted == 0:
         empty = torch.zeros_like(sizes, dtype=torch.bool)

@@ -11,6 +11,7 @@ import xarray as xr
 from geostat.errors import GeostatWarning, SampleError
 from geostat.results import Variable
 from geostat.statistics.notices import Notice
+from geostat.statistics.sampling import check_sampling
 
 __all__ = ["Sample", "Samples", "Weighting", "check_level", "gather"]
 
@@ -156,11 +157,13 @@ def gather(
     Raises
     ------
     SampleError
-        If a dimension is missing, a step repeated, or weights cannot be found.
+        If a dimension is missing or empty, the sample consists of parts of one run, a step is repeated,
+        or weights cannot be found.
     """
     if weighting not in (None, "matrix", "parameters"):
         raise SampleError(f"weighting={weighting!r} is not known. Pass 'matrix', 'parameters' or None.")
     arrays, left_out = _metrics(data)
+    check_sampling(arrays, dim, sample_dim)
     if dim is not None and not any(dim in array.dims for array in arrays.values()):
         found = sorted({str(d) for array in arrays.values() for d in array.dims})
         raise SampleError(

@@ -129,6 +129,8 @@ class Onset:
         Checkpoints tested.
     reason : str
         Why there is no bracket, or what it rests on.
+    n_undefined_before : int
+        Steps before the first checkpoint with a value, of which nothing is known.
     """
 
     outcome: Outcome
@@ -139,6 +141,7 @@ class Onset:
     training_steps: float
     n_checkpoints: int
     reason: str
+    n_undefined_before: int = 0
 
     QUANTITIES: ClassVar[tuple[str, ...]] = (
         "last_out",
@@ -149,6 +152,7 @@ class Onset:
         "training_steps",
         "n_checkpoints",
         "reason",
+        "n_undefined_before",
     )
 
 
@@ -190,7 +194,21 @@ def find_onset(steps: Curve, values: Curve, band: Band, persistence: float, trai
         return _without("too short to tell", centre, length, 0, reason)
     inside = band.inside(values[tested], centre)
     found = _classified(steps[tested], inside, centre, length, persistence)
-    return replace(found, reason=found.reason + _flatness(values, band)) if inside.all() else found
+    before = int(here.argmax())
+    if not inside.all():
+        return replace(found, n_undefined_before=before)
+    told = _already_inside(found.first_in, before) if found.outcome == "left-censored" else found.reason
+    return replace(found, reason=told + _flatness(values, band), n_undefined_before=before)
+
+
+def _already_inside(entered: float, before: int) -> str:
+    if not before:
+        return f"inside the band at the first checkpoint already, so the onset is at most step {entered:g}"
+    earlier = f"the {before} earlier steps have" if before > 1 else "the earlier step has"
+    return (
+        f"inside the band at the first checkpoint with a value (step {entered:g}); {earlier} none, so nothing "
+        f"is known of the run before, only that the onset is at most step {entered:g}"
+    )
 
 
 def _flatness(values: Curve, band: Band) -> str:
@@ -232,8 +250,7 @@ def _classified(
         return _without("too short to tell", centre, length, count, reason)
     entered = float(steps[first])
     if first == 0:
-        reason = f"inside the band at the first checkpoint already, so the onset is at most step {entered:g}"
-        return Onset("left-censored", math.nan, entered, f"<= {entered:g}", centre, length, count, reason)
+        return Onset("left-censored", math.nan, entered, f"<= {entered:g}", centre, length, count, "")
     left = float(steps[first - 1])
     return Onset("bracket", left, entered, f"({left:g}, {entered:g}]", centre, length, count, "")
 

@@ -11,7 +11,7 @@ from geostat.errors import SampleError, UndefinedWarning
 from geostat.statistics.aggregation import RunValues, aggregate, cell_array
 from geostat.statistics.arguments import Sample, Samples, Weighting, check_level, gather
 from geostat.statistics.comparison_result import ComparisonResult
-from geostat.statistics.confounding import confounding
+from geostat.statistics.confounding import confounding, mixed
 from geostat.statistics.groups import Group, recipe_group
 from geostat.statistics.intervals import Moments, moments, p_value, t_quantile
 from geostat.statistics.notices import Notice, give, matrices_left_out
@@ -77,7 +77,8 @@ def compare(
     Warns
     -----
     GeostatWarning
-        If the recipes differ in their base, storage or length of training.
+        If the recipes differ in their base, storage or length of training, or the runs of one in storage
+        or length.
 
     Examples
     --------
@@ -141,7 +142,7 @@ def _cells(
     repeats: dict[str, list[Repeats]],
 ) -> tuple[xr.Dataset, Scale]:
     groups = [recipe_group(sample, recipe) for recipe in recipes]
-    notices.extend(confounding(sample, groups))
+    notices.extend([*confounding(sample, groups), *mixed(sample, groups)])
     order = [_by_seed(sample, group) for group in groups] if paired else [group.positions for group in groups]
     if paired:
         _check_seeds(sample, order, recipes)

@@ -9,6 +9,7 @@ from geostat.results import Column, LabelledResult, Row
 from geostat.results.base import percent
 from geostat.results.numbers import interval_text, p_value_text
 from geostat.results.table import Text
+from geostat.statistics.told import has_value, last_with_value, own_step, shared_step
 
 __all__ = ["ComparisonResult"]
 
@@ -64,13 +65,14 @@ class ComparisonResult(LabelledResult):
         return f"{self.a} against {self.b}: {'; '.join(told)} ({how}; p-values unadjusted)."
 
     def _told(self, name: str) -> str:
-        cells = self.cells[name]
-        last = cells.isel(step=-1) if "step" in cells.dims else cells
-        at = f" at step {cells['step'].values.max()}" if "step" in cells.dims else ""
-        spoken = [self._spoken(row) for row in self._rows_of(name, last, self.labels())]
-        return f"{self.variables[name].label}{at}, {', '.join(spoken)}"
+        what = self.variables[name].label
+        rows = self._rows_of(name, last_with_value(self.cells[name]), self.labels())
+        if not any(has_value(row) for row in rows):
+            return f"{what}, no cell with a value on both sides"
+        at = shared_step(rows)
+        return f"{what}{at}, {', '.join(self._spoken(row, own_step(row, at)) for row in rows)}"
 
-    def _spoken(self, row: Row) -> str:
+    def _spoken(self, row: Row, at: str) -> str:
         skipped = ("variable", "step", "progress", "recipe")
         shown = [
             f"{label} {row[label]}"
@@ -82,7 +84,7 @@ class ComparisonResult(LabelledResult):
         text = interval_text(row["estimate"], row["low"], row["high"]).plain.removesuffix(" --")
         p = p_value_text(row["p_value"]).plain
         tail = f", p {p if p.startswith('<') else '= ' + p}" if row["low"] == row["low"] else ", no interval"
-        return f"{kind}{where} {text}{tail} (n = {row['n_a']} and {row['n_b']} runs)"
+        return f"{kind}{where}{at} {text}{tail} (n = {row['n_a']} and {row['n_b']} runs)"
 
 
 def _interval(row: Row) -> Text:

@@ -73,6 +73,12 @@ def recipe_group(sample: Sample, recipe: str) -> Group:
     """
     groups = {group.recipe: group for group in group_by_recipe(sample) if group.recipe is not None}
     if not groups:
+        alone = sample.values.coords.get("recipe")
+        if alone is not None and not alone.dims:
+            raise SampleError(
+                f"recipe {recipe!r} was to be compared with another, but recipe {str(alone.item())!r} alone was "
+                "selected from the data before. Pass the data of both recipes."
+            )
         raise SampleError(
             f"recipe {recipe!r} was asked for, but the data have no coordinate `recipe` along "
             f"{sample.sample_dim!r}. Combine the runs with geostat.combine({{('opd', 0): store, ...}})."

@@ -1,7 +1,7 @@
 """The result of `lock_brackets`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import xarray as xr
 
@@ -17,7 +17,8 @@ class LockResult(LabelledResult):
     """Outcome and bracket of every run: exact, without interval.
 
     A row holds labels, ``last_out``, ``first_in`` (steps), ``outcome``, ``onset`` (the bracket as text),
-    ``centre`` of the band, ``training_steps``, ``n_checkpoints`` and ``reason``.
+    ``centre`` of the band, ``training_steps``, ``n_checkpoints``, ``n_undefined_before`` (steps before the
+    first checkpoint with a value, of which nothing is known) and ``reason``.
     """
 
     @property
@@ -48,12 +49,13 @@ class LockResult(LabelledResult):
         return f"Onset of locking per run (exact, by checkpoints, in steps; no inference): {'; '.join(told)}."
 
     def _told(self, name: str) -> str:
-        counts: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[tuple[str, str], int]] = {}
         for row in self._rows_of(name, self.cells[name], self.labels()):
             outcomes = counts.setdefault(str(row.get("recipe") or "all"), {})
-            outcomes[row["onset"]] = outcomes.get(row["onset"], 0) + 1
+            told = row["onset"], _unknown_before(row)
+            outcomes[told] = outcomes.get(told, 0) + 1
         recipes = [
-            f"{recipe} {', '.join(_counted(o, n) for o, n in found.items())}"
+            f"{recipe} {', '.join(_counted(*told, n) for told, n in found.items())}"
             for recipe, found in counts.items()
         ]
         return ", ".join(recipes)
@@ -70,10 +72,18 @@ def onset_of(row: Row) -> Text:
     Returns
     -------
     Text
-        The bracket, or the outcome with its reason as a note.
+        The bracket, or the outcome with its reason as a note; so too an onset before which the run has
+        steps without a value.
     """
-    return onset_text(row["outcome"], row["last_out"], row["first_in"], row["reason"])
+    text = onset_text(row["outcome"], row["last_out"], row["first_in"], row["reason"])
+    return replace(text, note=row["reason"]) if _unknown_before(row) else text
 
 
-def _counted(onset: str, count: int) -> str:
-    return f"{onset} ({count} run{'s' if count != 1 else ''})"
+def _unknown_before(row: Row) -> str:
+    """What a left-censored onset does not say: that there was a checkpoint before."""
+    censored = row["outcome"] == "left-censored" and row["n_undefined_before"] > 0
+    return f"; no value before step {row['first_in']:g}" if censored else ""
+
+
+def _counted(onset: str, unknown: str, count: int) -> str:
+    return f"{onset} ({count} run{'s' if count != 1 else ''}{unknown})"

@@ -72,8 +72,8 @@ def lock_brackets(
     Returns
     -------
     LockResult
-        Per run an ``outcome``: ``bracket``, ``left-censored`` (inside at the first checkpoint already,
-        so the onset is at most that step), ``never``, ``too short to tell`` (inside at the end, but for
+        Per run an ``outcome``: ``bracket``, ``left-censored`` (inside at the first checkpoint with a
+        value, so the onset is at most that step), ``never``, ``too short to tell`` (inside at the end, but for
         less than the persistence), or ``undefined`` (no value); with ``last_out`` and ``first_in`` in steps.
 
     Raises
@@ -155,6 +155,11 @@ def _cells(
         raise SampleError(
             f"{sample.name} has no dimension step (found {list(sample.values.dims)}). "
             "An onset needs several checkpoints of a run."
+        )
+    if sample.dim == "step":
+        raise SampleError(
+            f"dim='step' would average {sample.name} over the checkpoints between which the onset is sought. "
+            "Pass dim='matrix', or dim=None to treat every matrix by itself."
         )
     _warn_of_self_reference(sample, band, notices)
     runs = [_curve(sample, i) for i in range(sample.values.sizes[sample.sample_dim])]

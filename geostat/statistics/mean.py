@@ -8,6 +8,7 @@ import xarray as xr
 from geostat.errors import UndefinedWarning
 from geostat.statistics.aggregation import RunValues, aggregate, cell_array
 from geostat.statistics.arguments import Sample, Samples, Weighting, check_level, gather
+from geostat.statistics.confounding import mixed
 from geostat.statistics.groups import Group, group_by_recipe, with_progress
 from geostat.statistics.intervals import Moments, moments, t_quantile
 from geostat.statistics.mean_result import MeanResult
@@ -54,7 +55,8 @@ def mean_ci(
         Dimension that each run is averaged over; None when the values are one per run already.
         Variables of a dataset that lack it are taken as one value per run.
     sample_dim : str
-        Dimension of independent runs; data without it are one run.
+        Dimension of independent runs; data without it are one run. What varies within a run (matrices,
+        steps, settings of a metric) is refused.
     level : float
         Confidence level in (0, 1).
     weighting : {"matrix", "parameters"}, optional
@@ -79,7 +81,9 @@ def mean_ci(
     UndefinedWarning
         If matrices without a value in some run were left out.
     SmallSampleWarning
-        If two runs of a recipe hold identical values throughout.
+        If two runs of a recipe hold identical values wherever both have one.
+    GeostatWarning
+        If runs of a recipe differ in storage or length of training.
 
     Examples
     --------
@@ -112,7 +116,7 @@ def mean_ci(
         scope="population of runs" if _any_interval(found) else "within-run",
         level=level,
         assumptions=ASSUMPTIONS,
-        warnings=give(notices),
+        warnings=give(dict.fromkeys(notices)),
         settings={
             "dim": dim,
             "sample_dim": sample_dim,
@@ -127,6 +131,7 @@ def _cells(
     sample: Sample, level: float, scale_name: str, notices: list[Notice], repeats: dict[str, list[Repeats]]
 ) -> tuple[xr.Dataset, Scale]:
     groups = group_by_recipe(sample)
+    notices.extend(mixed(sample, groups))
     runs = [aggregate(sample, group.positions) for group in groups]
     scale, fallback = choose_scale(scale_name, [run.values for run in runs], sample.name)
     if fallback:

@@ -9,6 +9,7 @@ from geostat.results import Column, LabelledResult, Row
 from geostat.results.base import percent
 from geostat.results.numbers import interval_text, number_text
 from geostat.results.table import DASH, Text
+from geostat.statistics.told import has_value, last_with_value, own_step, shared_step
 
 __all__ = ["MeanResult"]
 
@@ -70,29 +71,28 @@ class MeanResult(LabelledResult):
         return f"{'; '.join(told)} ({how})."
 
     def _told(self, name: str) -> str:
-        cells, variable = self.cells[name], self.variables[name]
-        rows = self._last_rows(name)
-        at = f" at step {cells['step'].values.max()}" if "step" in cells.dims else ""
-        values = [_spoken(row, self.labels()) for row in rows[:TOLD]]
+        what = self.variables[name].label
+        rows = self._rows_of(name, last_with_value(self.cells[name]), self.labels())
+        if not any(has_value(row) for row in rows):
+            return f"{what} had no value in any run"
+        at = shared_step(rows[:TOLD])
+        values = [_spoken(row, self.labels(), own_step(row, at)) for row in rows[:TOLD]]
         more = f" and {len(rows) - TOLD} further cells" if len(rows) > TOLD else ""
-        return f"{variable.label}{at} was {', '.join(values)}{more}"
-
-    def _last_rows(self, name: str) -> list[dict[str, object]]:
-        cells = self.cells[name]
-        last = cells.isel(step=-1) if "step" in cells.dims else cells
-        return self._rows_of(name, last, self.labels())
+        return f"{what}{at} was {', '.join(values)}{more}"
 
 
 def _interval(row: Row) -> Text:
     return interval_text(row["estimate"], row["low"], row["high"], row["reason"])
 
 
-def _spoken(row: Row, labels: Sequence[str]) -> str:
+def _spoken(row: Row, labels: Sequence[str], at: str) -> str:
     shown = [
         label for label in labels if label not in ("variable", "step", "progress") and row[label] is not None
     ]
     names = [str(row[label]) if label == "recipe" else f"{label} {row[label]}" for label in shown]
     whose = f" for {', '.join(names)}" if names else ""
+    if not has_value(row):
+        return f"without value{whose}"
     text = interval_text(row["estimate"], row["low"], row["high"]).plain.removesuffix(" --")
     runs = f"n = {row['n_runs']} run{'s' if row['n_runs'] != 1 else ''}"
-    return f"{text}{whose} ({runs}{'' if row['low'] == row['low'] else ', no interval'})"
+    return f"{text}{whose}{at} ({runs}{'' if row['low'] == row['low'] else ', no interval'})"

@@ -25,8 +25,8 @@ class InputFile:
         Where it was read; "memory" where there is no file.
     size : int
         Bytes.
-    modified : int or None
-        Time of last change in nanoseconds, where the file system tells.
+    version : str or None
+        What changes when the file does: time of change or ETag, where the file system tells.
     content : str or None
         Fingerprint of the measured matrices, for weights in memory only.
     """
@@ -34,7 +34,7 @@ class InputFile:
     step: int
     path: str
     size: int
-    modified: int | None
+    version: str | None
     content: str | None = None
 
     def identity(self) -> dict[str, Any]:
@@ -43,13 +43,13 @@ class InputFile:
         Returns
         -------
         dict
-            Step, name, size, and time of change or fingerprint.
+            Step, name, size, and version or fingerprint.
         """
         return {
             "step": self.step,
             "name": os.path.basename(self.path),
             "size": self.size,
-            "modified": self.modified,
+            "version": self.version,
             **({"content": self.content} if self.content else {}),
         }
 
@@ -76,14 +76,12 @@ def inputs_of(
     found: list[InputFile] = []
     for step, checkpoint in zip(steps, checkpoints, strict=True):
         if checkpoint.files:
-            found += [InputFile(step, path, size, _modified(path)) for path, size in checkpoint.files]
+            found += [
+                InputFile(step, path, size, checkpoint.version_of(path)) for path, size in checkpoint.files
+            ]
         else:
             found.append(_in_memory(step, checkpoint, refs))
     return tuple(found)
-
-
-def _modified(path: str) -> int | None:
-    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 
 
 def _in_memory(step: int, checkpoint: Checkpoint, refs: Sequence[MatrixRef]) -> InputFile:

@@ -230,7 +230,7 @@ def plan(
     """Decide what a measurement will do, and refuse it now if it cannot be done.
 
     Reads headers only: names, shapes and dtypes of every checkpoint. Entries are read where weights lie
-    in memory, to tell them apart later.
+    in memory, to tell them apart later, and of tied weights, to see whether they still are.
 
     Parameters
     ----------

@@ -1,10 +1,12 @@
 """Conventions: presets, hashes, refusals."""
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 import geostat as gs
 from geostat.errors import ProtocolError
+from geostat.protocols import check_setting
 from geostat.trajectories.sweep import swept_fields
 
 
@@ -23,7 +25,8 @@ def test_presets_have_the_published_settings():
     assert (shen.matrices, shen.sparsity_weighting, shen.K) == ("attention", "parameters", 16)
     assert zhu.matrices == "linear"
     assert zhu.replace(name="x", matrices="attention").hash == shen.hash
-    assert (yu.rule, yu.k, yu.r, yu.side) == ("absolute", (0.01, 0.05, 0.1, 0.2), 0.1, ("left",))
+    assert (yu.rule, yu.k, yu.r) == ("absolute", (0.01, 0.05, 0.1, 0.2), 0.1)
+    assert yu.side == ("left", "right")  # the source reports the left one; capture needs both
     assert set(yu.eta) == {0.0, 1e-5}
     assert set(yu.alpha) == {0.01, 0.05, 0.1, 0.2}
     assert yu.sparsity_weighting == "both"
@@ -69,3 +72,58 @@ def test_swept_settings_become_dims(geostat_run):
     assert swept_fields(gs.DIAGNOSTICS["stable_rank"], gs.PROTOCOLS["yu2026"]) == ()
     with pytest.raises(gs.errors.GeostatError, match="weighting"):
         gs.mean_ci(run.update_sparsity)
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ({"eta": 0}, {"eta": 0.0}),
+        ({"eta": -0.0}, {"eta": 0.0}),
+        ({"eta": [0, 1e-5]}, {"eta": (0.0, 1e-5)}),
+        ({"alpha": [0.3, 0.5]}, {"alpha": (0.3, 0.5)}),
+        ({"alpha": np.float64(0.25)}, {"alpha": 0.25}),
+        ({"k": np.int64(8), "K": np.int32(4)}, {"k": 8, "K": 4}),
+        ({"side": ["left"], "energy_k": [4, np.int64(8)]}, {"side": ("left",), "energy_k": (4, 8)}),
+    ],
+)
+def test_settings_that_mean_the_same_have_one_hash(one, same):
+    first, second = gs.Protocol(**one), gs.Protocol(**same)
+    assert first.hash == second.hash
+    assert first == second
+    assert first.to_json() == second.to_json()
+
+
+def test_a_count_of_one_and_the_whole_share_stay_apart():
+    assert gs.Protocol(k=1).hash != gs.Protocol(k=1.0).hash
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"k": True},
+        {"K": True},
+        {"energy_k": False},
+        {"r": np.True_},
+        {"eta": True},
+        {"eta": float("inf")},
+        {"eta": float("nan")},
+        {"alpha": 2},
+        {"alpha": []},
+        {"space": "fp32"},
+        {"rule": ["relative", "rel"]},
+        {"matrices": 5},
+        {"sparsity_weighting": "both "},
+    ],
+)
+def test_booleans_misspellings_and_empty_sweeps_are_refused(wrong):
+    with pytest.raises(ProtocolError, match=rf"protocol 'mine': {next(iter(wrong))}=.*Pass "):
+        gs.Protocol(name="mine", **wrong)
+
+
+def test_a_setting_is_checked_by_the_rule_of_its_field():
+    check_setting("side", "right")
+    check_setting("hill_k", 0.1)
+    with pytest.raises(ProtocolError, match=r"side='rigth' means nothing\. Pass 'left' or 'right'"):
+        check_setting("side", "rigth")
+    with pytest.raises(ProtocolError, match=r"no setting 'sides'.*side"):
+        check_setting("sides", "left")

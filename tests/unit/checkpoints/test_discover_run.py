@@ -171,3 +171,17 @@ def test_the_storage_of_a_run_is_that_of_all_its_checkpoints(tmp_path):
     steps = {step: save_step(tmp_path / f"step-{step}", torch.bfloat16) for step in (1, 2)}
     assert run_storage(base, steps) == "bf16"
     assert run_storage(base, steps | {3: save_step(tmp_path / "step-3", torch.float32)}) == "mixed"
+
+
+@pytest.mark.parametrize("step", [2**63, 10**25])
+def test_a_step_beyond_64_bits_is_refused_at_discovery(run, step):
+    save_step(run / f"step-{step}")
+    with pytest.raises(StepError, match=says(run / f"step-{step}", step, 2**63 - 1, "pass the steps")):
+        discover_run(run / "base", f"{run}/step-*")
+    with pytest.raises(StepError, match=says("a dict in memory", step)):
+        discover_run(run / "base", {step: {"layers.0.q_proj.weight": torch.ones(2, 2)}})
+
+
+def test_the_largest_step_of_64_bits_is_a_step(run):
+    save_step(run / f"step-{2**63 - 1}")
+    assert max(discover_run(run / "base", f"{run}/step-*").steps) == 2**63 - 1

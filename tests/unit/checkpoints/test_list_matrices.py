@@ -1,5 +1,6 @@
 """Which matrices are listed, in which order, and what is said about the others."""
 
+import pathlib
 import pickle
 
 import pytest
@@ -180,3 +181,9 @@ def test_the_lab_models_give_twelve_block_matrices():
     weights |= {"head.weight": torch.ones(3, 2), "blocks.0.norm1.weight": torch.ones(2)}
     assert names(weights, "linear") == [f"blocks.{i}.{part}" for i in range(2) for part in parts]
     assert len(names(weights, "all")) == 15
+
+
+@pytest.mark.parametrize("wrong", [5, None, [5], {"a": 1}.items(), pathlib.Path("q_proj"), (x for x in "ab")])
+def test_a_selection_of_another_type_is_refused(wrong):
+    with pytest.raises(NamingError, match=r"matrices=.* is a \w+, which selects nothing\. Pass 'attention'"):
+        list_matrices(open_checkpoint({"layers.0.q_proj.weight": torch.ones(2, 2)}), wrong)

@@ -123,6 +123,24 @@ def test_a_step_without_value_is_no_checkpoint():
     assert (row["onset"], row["n_checkpoints"]) == ("(63, 191]", 4)
 
 
+def test_steps_without_value_before_the_first_are_not_claimed_as_inside():
+    values, steps = [np.nan, np.nan, 5, 5, 5], [10, 50, 100, 200, 300]
+    result = lock_brackets(curve(values, steps), reference=5.0, margin=0.5, dim=None)
+    row = only(result)
+    assert (row["outcome"], row["onset"], row["n_undefined_before"]) == ("left-censored", "<= 100", 2)
+    assert "first checkpoint with a value (step 100); the 2 earlier steps have none" in row["reason"]
+    assert "already" not in row["reason"]
+    assert row["reason"] in repr(result)
+    assert "no value before step 100" in result.sentence()
+
+
+def test_a_first_checkpoint_inside_is_told_without_a_note():
+    result = lock_brackets(curve([5.2, 5, 5, 5, 5]), reference=5.0, margin=0.5, dim=None)
+    assert "first checkpoint already" in only(result)["reason"]
+    assert "no value" not in result.sentence()
+    assert "[a]" not in repr(result)
+
+
 def test_all_nan_is_undefined():
     row = only(lock_brackets(curve([np.nan] * 5), reference=5.0, margin=0.5, dim=None))
     assert row["outcome"] == "undefined"
