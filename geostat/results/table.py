@@ -216,17 +216,20 @@ class Table:
         Returns
         -------
         str
-            A ``table`` environment; the preamble needs ``\usepackage{booktabs}``.
+            A ``table`` environment that shrinks to the line where it is wider; the preamble needs
+            ``\usepackage{booktabs,graphicx}``.
         """
         lines = [r"\begin{table}[tb]", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}"]
         lines += [rf"\caption{{{escape_latex(caption)}}}"] if caption else []
         lines += [rf"\label{{{label}}}"] if label else []
-        lines += [*self._latex_tabular(), *self._latex_notes(), r"\end{table}"]
+        lines += [r"\sbox0{%", *self._latex_tabular(), "}%", _FIT, *self._latex_notes(), r"\end{table}"]
         text = "\n".join(lines) + "\n"
         return _DOCUMENT % text if standalone else text
 
     def _latex_tabular(self) -> list[str]:
         spec = "".join("r" if numeric else "l" for numeric in self.numeric)
+        if any(len(row[0].plain) > _LONG for row in self.body) and not self.numeric[0]:
+            spec = rf"p{{{_WRAPPED}\linewidth}}" + spec[1:]
         rows = [" & ".join(cell.latex + self._latex_mark(cell) for cell in row) for row in self.body]
         return [
             rf"\begin{{tabular}}{{@{{}}{spec}@{{}}}}",
@@ -252,7 +255,13 @@ class Table:
         )
 
 
+_LONG, _WRAPPED = 32, 0.3
+"""A first column with longer texts (characters) is wrapped to this share of the line."""
+
+_FIT = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+
 _DOCUMENT = r"""\documentclass{article}
+\usepackage{graphicx}
 \IfFileExists{booktabs.sty}{\usepackage{booktabs}}{%%
   \newcommand{\toprule}{\hline}\newcommand{\midrule}{\hline}\newcommand{\bottomrule}{\hline}}
 \begin{document}

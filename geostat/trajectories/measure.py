@@ -231,7 +231,13 @@ def _differences(plan: Plan, dataset: xr.Dataset) -> str:
 
 def _require_replaceable(path: Path, plan: Plan) -> None:
     """Never put a store where something else stands, the weights above all."""
-    open_trajectory(path)
+    try:
+        open_trajectory(path)
+    except StoreError as error:
+        raise StoreError(
+            f"something stands at {path} already, and it is no store of geostat's: it is not replaced. "
+            "Choose another place for the store."
+        ) from error
     for entry in plan.inputs:
         if entry.content is None and path in Path(os.path.realpath(entry.path)).parents:
             raise StoreError(f"{path} holds the weights {entry.path}. Choose another place for the store.")

@@ -45,8 +45,9 @@ def choose_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.zeros(1, dtype=torch.float64, device=chosen)
     except (RuntimeError, AssertionError, TypeError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
         raise ProtocolError(
-            f"device={device!r} cannot compute in float64 here: {str(error).splitlines()[0]} Pass 'auto' or 'cpu'."
+            f"device={device!r} cannot compute in float64 here: {why}. Pass 'auto' or 'cpu'."
         ) from error
     return chosen
 
