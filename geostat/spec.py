@@ -172,6 +172,11 @@ class Diagnostic:
     default: bool = True
     long_name: str = field(default="")
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it depends on the horizon, the distance between past and next."""
+        return bool({"later", "increment"} & set(self.operands))
+
 
 _REGISTRY: dict[str, Diagnostic] = {}
 

@@ -227,10 +227,11 @@ class Table:
         return _DOCUMENT % text if standalone else text
 
     def _latex_tabular(self) -> list[str]:
-        spec = "".join("r" if numeric else "l" for numeric in self.numeric)
+        spec, ragged = "".join("r" if numeric else "l" for numeric in self.numeric), ""
         if any(len(row[0].plain) > _LONG for row in self.body) and not self.numeric[0]:
             spec = rf"p{{{_WRAPPED}\linewidth}}" + spec[1:]
-        rows = [" & ".join(cell.latex + self._latex_mark(cell) for cell in row) for row in self.body]
+            ragged = r"\raggedright "
+        rows = [ragged + " & ".join(cell.latex + self._latex_mark(cell) for cell in row) for row in self.body]
         return [
             rf"\begin{{tabular}}{{@{{}}{spec}@{{}}}}",
             r"\toprule",

@@ -12,7 +12,11 @@ from geostat.statistics.notices import Notice
 
 __all__ = ["confounding", "mixed"]
 
-_MEANINGS = {"base": "start from different weights", "storage": "are stored in different precision"}
+_MEANINGS = {
+    "base": "start from different weights",
+    "storage": "are stored in different precision",
+    "horizon": "look ahead by different numbers of steps",
+}
 """Coordinates of runs that should agree between recipes, and what it means where they do not."""
 
 _EQUAL = 1e-3
@@ -96,7 +100,7 @@ def _mixed_length(sample: Sample, group: Group) -> Notice | None:
 
 def _differing(sample: Sample, groups: Sequence[Group], name: str) -> Notice | None:
     coord = _per_run(sample, name)
-    if coord is None:
+    if coord is None or (name == "horizon" and not sample.values.attrs.get("looks_ahead")):
         return None
     first, second = ({str(coord.values[i]) for i in group.positions} for group in groups)
     if first == second:

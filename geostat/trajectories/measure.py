@@ -17,7 +17,8 @@ from geostat.trajectories.cost import estimate
 from geostat.trajectories.engines import Engine, find_engine
 from geostat.trajectories.files import local_path, require_space
 from geostat.trajectories.journal import Journal, journal_path
-from geostat.trajectories.plan import Plan, plan as make_plan
+from geostat.trajectories.plan import Plan
+from geostat.trajectories.planning import plan as make_plan
 from geostat.trajectories.provenance import provenance
 from geostat.trajectories.record import Record
 from geostat.trajectories.schema import describe, labelled

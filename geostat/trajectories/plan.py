@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,24 +10,16 @@ from typing import Any
 from geostat.checkpoints import (
     Checkpoint,
     MatrixRef,
-    Naming,
-    discover_run,
-    list_matrices,
     open_checkpoint,
-    pair_matrices,
-    run_storage,
 )
 from geostat.diagnostics.settings import capped_rank, order_statistics
-from geostat.errors import ProtocolError
-from geostat.protocols import Protocol, protocol as find_protocol
+from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
-from geostat.trajectories.inputs import InputFile, inputs_of
+from geostat.trajectories.inputs import InputFile
 
-__all__ = ["AUTO_VECTOR_BYTES", "SCHEMA_VERSION", "Plan", "plan"]
+__all__ = ["SCHEMA_VERSION", "Plan"]
 
 SCHEMA_VERSION = 1
-AUTO_VECTOR_BYTES = 2**30
-"""Budget for stored singular vectors under ``vectors="auto"``: 1 GiB."""
 
 
 @dataclass(frozen=True)
@@ -212,138 +203,3 @@ class Plan:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def plan(
-    base: Any,
-    checkpoints: Any,
-    *,
-    matrices: Any = None,
-    protocol: str | Protocol = "shen2026",
-    diagnostics: Iterable[str] | None = None,
-    vectors: bool | int | str = "auto",
-    training_steps: int | None = None,
-    naming: Naming | None = None,
-    strict: bool = True,
-    trust: bool = False,
-) -> Plan:
-    """Decide what a measurement will do, and refuse it now if it cannot be done.
-
-    Reads headers only: names, shapes and dtypes of every checkpoint. Entries are read where weights lie
-    in memory, to tell them apart later, and of tied weights, to see whether they still are.
-
-    Parameters
-    ----------
-    base : path, state dict or module
-        The weights at the run's start, W_0.
-    checkpoints : path, glob, list or mapping of step to path
-        The run's checkpoints, see `geostat.discover_run`.
-    matrices : str, list of str or callable, optional
-        "attention", "linear", "all", a glob, several, or a predicate; the protocol's choice by default.
-    protocol : str or Protocol
-        Name of a preset, or a convention of your own.
-    diagnostics : iterable of str, optional
-        Names; by default every registered one but those marked as on request.
-    vectors : "auto", bool or int
-        Leading singular vectors: up to 1 GiB, all, none, or a budget in bytes.
-    training_steps : int, optional
-        Length of training; the last step by default.
-    naming : callable or mapping, optional
-        Layer, module and expert of tensors whose names are not known, see `geostat.list_matrices`.
-    strict : bool
-        Whether a matrix without partner is an error; otherwise it is left out and reported.
-    trust : bool
-        Whether formats that need unpickling may be opened.
-
-    Returns
-    -------
-    Plan
-        What `measure` will do.
-
-    Raises
-    ------
-    CheckpointError
-        If checkpoints are missing, unreadable or do not fit together.
-    ProtocolError
-        If a diagnostic or protocol is not known.
-    """
-    convention = find_protocol(protocol)
-    run = discover_run(base, checkpoints)
-    opened = [open_checkpoint(source, trust=trust) for source in (run.base, *run.steps.values())]
-    chosen = matrices if matrices is not None else convention.matrices
-    refs, missing = _paired(opened, chosen, naming, strict)
-    steps = tuple(run.steps)
-    made = Plan(
-        checkpoints=(run.base, *run.steps.values()),
-        steps=steps,
-        refs=refs,
-        protocol=convention,
-        diagnostics=_chosen(diagnostics),
-        vectors=_within_budget(refs, len(steps), convention.K, vectors),
-        training_steps=_length(steps, training_steps),
-        storage=run_storage(opened[0], dict(zip(steps, opened[1:], strict=True))),
-        missing=missing,
-        inputs=inputs_of((0, *steps), opened, refs),
-        trust=trust,
-    )
-    for checkpoint in opened:
-        checkpoint.close()
-    return made
-
-
-def _paired(
-    opened: list[Checkpoint], matrices: Any, naming: Naming | None, strict: bool
-) -> tuple[tuple[MatrixRef, ...], tuple[str, ...]]:
-    base, *others = opened
-    refs = list_matrices(base, matrices, naming=naming, strict=strict)
-    missing: list[str] = []
-    for checkpoint in others:
-        report = pair_matrices(base, checkpoint, refs, strict=strict)
-        refs = report.paired
-        missing += [*report.missing_in_checkpoint, *report.missing_in_base]
-    return refs, tuple(dict.fromkeys(missing))
-
-
-def _chosen(diagnostics: Iterable[str] | None) -> tuple[str, ...]:
-    if diagnostics is None:
-        return tuple(name for name, spec in DIAGNOSTICS.items() if spec.default)
-    names = tuple(dict.fromkeys([diagnostics] if isinstance(diagnostics, str) else diagnostics))
-    unknown = [name for name in names if name not in DIAGNOSTICS]
-    if unknown or not names:
-        raise ProtocolError(
-            f"diagnostics {unknown or 'none'} asked for. Known: {', '.join(sorted(DIAGNOSTICS))}. "
-            "Register your own with geostat.diagnostic."
-        )
-    return names
-
-
-def _within_budget(
-    refs: tuple[MatrixRef, ...], n_steps: int, K: int, vectors: bool | int | str
-) -> tuple[str, ...]:
-    """Matrices, in order, whose vectors fit the budget."""
-    budget = _budget(vectors)
-    chosen: list[str] = []
-    for ref in refs:
-        budget -= 4 * n_steps * K * (ref.rows + ref.cols)
-        if budget < 0:
-            break
-        chosen.append(ref.name)
-    return tuple(chosen)
-
-
-def _budget(vectors: bool | int | str) -> float:
-    words = {"auto": float(AUTO_VECTOR_BYTES), True: math.inf, False: 0.0}
-    if isinstance(vectors, int) and not isinstance(vectors, bool) and vectors >= 0:
-        return float(vectors)
-    if vectors not in words:
-        raise ProtocolError(f"vectors={vectors!r}. Pass 'auto', True, False or a number of bytes.")
-    return words[vectors]
-
-
-def _length(steps: tuple[int, ...], declared: int | None) -> int:
-    if declared is not None and declared < steps[-1]:
-        raise ProtocolError(
-            f"training_steps={declared}, but a checkpoint stands at step {steps[-1]}. "
-            "Pass the length of the whole training."
-        )
-    return declared if declared is not None else max(1, steps[-1])

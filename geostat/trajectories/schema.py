@@ -208,6 +208,7 @@ def _variable_attrs(spec: Diagnostic, protocol: Protocol) -> dict[str, Any]:
         "protocol": protocol.name,
         "protocol_hash": protocol.hash,
         "ancillary_variables": "reason audit",
+        "looks_ahead": int(spec.looks_ahead),
     }
     bounds = dict(zip(("valid_min", "valid_max"), spec.bounds, strict=True))
     return attrs | {key: value for key, value in bounds.items() if math.isfinite(value)}

@@ -99,7 +99,7 @@ def test_shapes_that_differ_between_runs_are_refused():
 
 def test_different_horizons_leave_the_lagged_diagnostics_out():
     runs = {("a", 0): _run(0, (10, 20, 30)), ("a", 1): _run(1, (20, 40))}
-    with pytest.warns(GeostatWarning, match=r"different horizons.*10.*20.*forward_capture"):
+    with pytest.warns(GeostatWarning, match=r"different horizons.*a: 10, 20.*forward_capture"):
         combined = gs.combine(runs)
     assert combined.forward_capture.isnull().all()
     codes = combined.reason.sel(diagnostic="forward_capture")
@@ -107,6 +107,19 @@ def test_different_horizons_leave_the_lagged_diagnostics_out():
     assert combined.future_capture.notnull().any()
     assert combined.horizon.values.tolist() == [10, 20]
     assert gs.validate(combined) == []
+
+
+def test_recipes_may_look_ahead_by_different_horizons_and_their_comparison_says_so():
+    runs = {("a", s): _run(s, (10, 20, 30), protocol=gs.Protocol(K=2)) for s in (0, 1)}
+    runs |= {("b", s): _run(s, (20, 40, 60), protocol=gs.Protocol(K=2)) for s in (2, 3)}
+    combined = gs.combine(runs).sel(step=20)
+    assert combined.forward_capture.notnull().all()
+    with pytest.warns(GeostatWarning) as warned:
+        gs.compare(combined.forward_capture, "a", "b")
+    assert any("look ahead by different numbers of steps" in str(warning.message) for warning in warned)
+    with pytest.warns(GeostatWarning) as warned:
+        gs.compare(combined.stable_rank, "a", "b")
+    assert not any("look ahead" in str(warning.message) for warning in warned)
 
 
 def test_a_declared_horizon_combines_with_the_same_gap():
