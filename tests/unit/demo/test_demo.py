@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::geostat.errors.GeostatWarning")
 TINY = Scale(
     "tiny",
     PRETRAINING.shortened(steps=4),
-    tuple(RECIPES[name].shortened(steps=6) for name in ("sft", "opd", "rlvr")),
+    tuple(RECIPES[name].shortened(steps=steps) for name, steps in {"sft": 9, "opd": 6, "rlvr": 6}.items()),
     checkpoints=3,
 )
 
@@ -44,7 +44,8 @@ def test_every_recipe_and_seed_is_measured(demo):
         "rlvr-1",
     ]
     assert demo.runs.sizes["matrix"] == 12
-    assert demo.runs.update_sparsity.notnull().all()
+    assert demo.runs.update_sparsity.sel(recipe="sft", step=[3, 6, 9]).notnull().all()
+    assert demo.runs.update_sparsity.sel(recipe="opd", step=[2, 4, 6]).notnull().all()
 
 
 def test_what_it_says_it_wrote_is_there(demo):
@@ -56,13 +57,21 @@ def test_what_it_says_it_wrote_is_there(demo):
 
 
 def test_table_numbers_are_those_of_the_stores(demo):
-    per_run = demo.runs.stable_rank.isel(step=-1).mean("matrix").sel(recipe="opd")
+    per_run = demo.runs.stable_rank.sel(step=6).mean("matrix").sel(recipe="opd")
     log = np.log(per_run.values)
     half = 12.706204736174694 * log.std(ddof=1) / np.sqrt(2)  # t quantile with one degree of freedom
     result = next(r for r in demo.summary.results if "stable_rank" in r.variables)
     row = next(row for row in result.rows() if row["recipe"] == "opd")
     assert row["low"] == pytest.approx(np.exp(log.mean() - half))
     assert row["high"] == pytest.approx(np.exp(log.mean() + half))
+
+
+def test_lock_outcomes_are_told_although_recipes_differ_in_length(demo):
+    locks = demo.summary.results[-1]
+    outcomes = {row["recipe"]: row["outcome"] for row in locks.rows()}
+    assert {"sft", "opd"} <= set(outcomes)
+    assert outcomes["sft"] != "undefined"
+    assert outcomes["opd"] != "undefined"
 
 
 def test_a_second_call_trains_and_measures_nothing(demo, folder, monkeypatch):
