@@ -1,5 +1,6 @@
 """The demonstration end to end, on a few training steps: real files, the public path, honest words."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import geostat as gs
 from geostat.demo import run_demo
 from geostat.demo.summary import _gains
-from geostat.lab import RECIPES, Scale
+from geostat.lab import RECIPES, Scale, load_teacher
 from geostat.lab.recipes import PRETRAINING
 from geostat.results import Result
 from geostat.testing import assert_same_store
@@ -101,6 +102,23 @@ def test_a_gain_within_noise_is_not_claimed():
 def test_paragraph_names_its_limits(demo):
     for words in ("does not show", "share a base", "bf16", "higher rate"):
         assert words in demo.summary.paragraph
+
+
+def test_a_retrained_teacher_is_kept_and_used(tmp_path, monkeypatch):
+    trained = []
+
+    def quick(*, on_step):
+        trained.append(1)
+        on_step(1600)
+        return load_teacher()
+
+    monkeypatch.setattr("geostat.demo.run.train_teacher", quick)
+    for _ in range(2):
+        run_demo(tmp_path, seeds=1, workers=1, scale=TINY, retrain_teacher=True, progress=False)
+    assert trained == [1]
+    made = json.loads((tmp_path / "runs" / "study.json").read_text())
+    content = (tmp_path / "teacher.safetensors").read_bytes()
+    assert made["teacher_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_one_seed_gives_no_interval_and_says_so(folder):

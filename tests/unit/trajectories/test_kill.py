@@ -74,6 +74,7 @@ def _finished(run, store):
     return Journal(folder).finished(names)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12 on
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_kill_at_every_rename_loses_no_finished_unit(run, undisturbed, tmp_path, before, monkeypatch):
     total = _renames_in_child(run, tmp_path / "whole.zarr")
