@@ -1,5 +1,6 @@
 """The command group, and how every error reaches the terminal."""
 
+import os
 import sys
 import warnings
 from typing import Any, TextIO
@@ -25,6 +26,9 @@ class _Group(click.Group):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
+            except BrokenPipeError:  # the reader, such as head, has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(0)
             except (GeostatError, OSError) as error:
                 click.echo(f"{type(error).__name__}: {error}", err=True)
                 sys.exit(1)

@@ -227,7 +227,7 @@ class Table:
         return _DOCUMENT % text if standalone else text
 
     def _latex_tabular(self) -> list[str]:
-        spec, ragged = "".join("r" if numeric else "l" for numeric in self.numeric), ""
+        spec, ragged = "".join("r" if numeric else "l" for numeric in self.numeric), "{}"
         if any(len(row[0].plain) > _LONG for row in self.body) and not self.numeric[0]:
             spec = rf"p{{{_WRAPPED}\linewidth}}" + spec[1:]
             ragged = r"\raggedright "
@@ -235,9 +235,9 @@ class Table:
         return [
             rf"\begin{{tabular}}{{@{{}}{spec}@{{}}}}",
             r"\toprule",
-            " & ".join(cell.latex for cell in self.header) + r" \\",
+            "{}" + " & ".join(cell.latex for cell in self.header) + r" \tabularnewline",
             r"\midrule",
-            *(row + r" \\" for row in rows),
+            *(row + r" \tabularnewline" for row in rows),
             r"\bottomrule",
             r"\end{tabular}",
         ]

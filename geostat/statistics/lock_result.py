@@ -51,7 +51,7 @@ class LockResult(LabelledResult):
     def _told(self, name: str) -> str:
         counts: dict[str, dict[tuple[str, str], int]] = {}
         for row in self._rows_of(name, self.cells[name], self.labels()):
-            outcomes = counts.setdefault(str(row.get("recipe") or "all"), {})
+            outcomes = counts.setdefault(self._whose(row), {})
             told = row["onset"], _unknown_before(row)
             outcomes[told] = outcomes.get(told, 0) + 1
         recipes = [
@@ -59,6 +59,16 @@ class LockResult(LabelledResult):
             for recipe, found in counts.items()
         ]
         return ", ".join(recipes)
+
+    def _whose(self, row: Row) -> str:
+        """Recipe and setting: the sides of one run are no two runs."""
+        settings = [label for label in self.labels() if label not in _NO_SETTINGS]
+        told = (f"{label} {row[label]}" for label in settings if row.get(label) is not None)
+        return " ".join([str(row.get("recipe") or "all"), *told])
+
+
+_NO_SETTINGS = ("variable", "recipe", "run", "seed", "step", "progress")
+"""Labels of a row that say which run it is, and not under which setting it was measured."""
 
 
 def onset_of(row: Row) -> Text:

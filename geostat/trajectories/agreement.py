@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from geostat.errors import GeostatWarning, ProtocolError, SampleError, ShapeError
 from geostat.spec import DIAGNOSTICS, Reason
 
-__all__ = ["Runs", "require_agreement", "require_labels", "without_lags"]
+__all__ = ["Runs", "require_agreement", "require_labels", "with_reason", "without_lags"]
 
 Runs = dict[tuple[str, int], xr.Dataset]
 """Opened runs by recipe and seed."""
@@ -34,12 +35,14 @@ def require_labels(runs: Any) -> None:
     if not isinstance(runs, Mapping) or not runs:
         raise SampleError("combine was given no run. Pass {(recipe, seed): store, ...}.")
     for key in runs:
-        if not (
-            isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str) and isinstance(key[1], int)
-        ):
+        if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str) and _is_seed(key[1])):
             raise SampleError(
                 f"a run is labelled {key!r}. Label each with (recipe, seed), such as ('opd', 0)."
             )
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def require_agreement(runs: Mapping[tuple[str, int], Any], opened: Runs) -> None:
@@ -153,14 +156,15 @@ def without_lags(opened: Runs) -> Runs:
     dict
         The same, with a warning and the reason `different_horizons` where anything was taken out.
     """
+    there = {str(name) for dataset in opened.values() for name in dataset.data_vars}
+    lagged = [name for name, spec in DIAGNOSTICS.items() if spec.looks_ahead and name in there]
     horizons: dict[str, set[Any]] = {}
     for (recipe, _), dataset in opened.items():
-        if dataset.sizes["step"] > 1:
+        if any(bool(dataset[name].notnull().any()) for name in lagged if name in dataset):
             horizons.setdefault(recipe, set()).add(dataset.attrs["horizon"])
     mixed = {recipe: found for recipe, found in horizons.items() if len(found) > 1}
     if not mixed:
         return opened
-    lagged = [name for name, spec in DIAGNOSTICS.items() if spec.looks_ahead]
     told = "; ".join(f"{recipe}: {', '.join(map(str, sorted(map(str, f))))}" for recipe, f in mixed.items())
     warnings.warn(
         f"runs of one recipe look ahead by different horizons in steps ({told}), so {', '.join(lagged)} are left "
@@ -173,9 +177,29 @@ def without_lags(opened: Runs) -> Runs:
 
 def _blanked(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
     there = [name for name in names if name in dataset]
-    codes = dataset["reason"].where(
-        ~dataset["diagnostic"].astype(object).isin(there), Reason.different_horizons.value
-    )
-    changed = {name: dataset[name].where(False) for name in there}
-    changed["reason"] = codes.astype(np.int8).assign_attrs(dataset["reason"].attrs)
-    return dataset.assign(changed)
+    emptied = dataset.assign({name: dataset[name].where(False) for name in there})
+    return with_reason(emptied, there, Reason.different_horizons)
+
+
+def with_reason(dataset: xr.Dataset, names: list[str], reason: Reason) -> xr.Dataset:
+    """Write one reason for all cells of some diagnostics, where the dataset keeps reasons.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        A run.
+    names : list of str
+        Diagnostics.
+    reason : Reason
+        Why they have no value.
+
+    Returns
+    -------
+    xarray.Dataset
+        A copy.
+    """
+    if "reason" not in dataset or not names:
+        return dataset
+    others = ~dataset["diagnostic"].astype(object).isin(names)
+    codes = dataset["reason"].where(others, reason.value).astype(np.int8)
+    return dataset.assign(reason=codes.assign_attrs(dataset["reason"].attrs))

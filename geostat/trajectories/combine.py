@@ -10,7 +10,7 @@ import xarray as xr
 
 from geostat.errors import SampleError
 from geostat.spec import Reason
-from geostat.trajectories.agreement import Runs, require_agreement, require_labels, without_lags
+from geostat.trajectories.agreement import Runs, require_agreement, require_labels, with_reason, without_lags
 from geostat.trajectories.schema import strings
 from geostat.trajectories.store import open_trajectory
 
@@ -105,7 +105,11 @@ def _per_matrix(dataset: xr.Dataset) -> list[str]:
 
 def _bare(dataset: xr.Dataset) -> xr.Dataset:
     """Drop the labels that are put back once all runs stand side by side."""
-    return dataset.drop_vars(["progress", "initial_hash", *_per_matrix(dataset)])
+    absent = (
+        [n for n in map(str, dataset["diagnostic"].values) if n not in dataset] if "reason" in dataset else []
+    )
+    bare = dataset.drop_vars(["progress", "initial_hash", *_per_matrix(dataset)])
+    return with_reason(bare, absent, Reason.not_measured)
 
 
 def _matrix_labels(matrices: xr.DataArray, runs: list[xr.Dataset]) -> dict[str, xr.Variable]:
@@ -129,10 +133,9 @@ def _bases(runs: list[xr.Dataset]) -> list[str]:
         dict(zip(map(str, run["matrix"].values), map(str, run["initial_hash"].values), strict=True))
         for run in runs
     ]
-    common = sorted(set.intersection(*(set(table) for table in tables)))
-    return [
-        hashlib.sha256("".join(table[name] for name in common).encode()).hexdigest()[:16] for table in tables
-    ]
+    common = set.intersection(*(set(table) for table in tables))
+    hashed = ("".join(table[name] for name in sorted(common or table)) for table in tables)
+    return [hashlib.sha256(each.encode()).hexdigest()[:16] for each in hashed]
 
 
 def _labelled(joined: xr.Dataset, opened: Runs) -> xr.Dataset:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-import shutil
+import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from geostat.trajectories.record import Record
 
 __all__ = ["Journal", "journal_path"]
 
-_MANIFEST = "manifest.json"
+_MANIFEST, _LOCK = "manifest.json", ".lock"
+_OURS = re.compile(r"\.lock|\.?manifest\.json(\.\d+)?|\.?[0-9a-f]{24}\.npz(\.\d+)?")
+"""Names of the files that a journal writes, those left aside by a kill included."""
 
 
 def journal_path(store: Path) -> Path:
@@ -47,7 +50,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = FileLock(folder / ".lock")
+        self._lock = FileLock(folder / _LOCK)
 
     @classmethod
     def start(cls, folder: Path, plan: Plan, description: dict[str, Any], *, resume: bool) -> "Journal":
@@ -90,6 +93,7 @@ class Journal:
         return journal
 
     def _prepare(self, plan: Plan, description: dict[str, Any], resume: bool) -> None:
+        self._require_own()
         if not resume or not any(self.folder.glob("*.npz")):
             self._clear()
         if (self.folder / _MANIFEST).exists():
@@ -109,8 +113,17 @@ class Journal:
             ) from error
 
     def _clear(self) -> None:
-        for record in (*self.folder.glob("*.npz"), self.folder / _MANIFEST):
-            record.unlink(missing_ok=True)
+        for entry in self.folder.glob("*"):
+            if _OURS.fullmatch(entry.name) and entry.name != _LOCK:
+                entry.unlink(missing_ok=True)
+
+    def _require_own(self) -> None:
+        foreign = [entry.name for entry in self.folder.glob("*") if not _OURS.fullmatch(entry.name)]
+        if foreign:
+            raise JournalError(
+                f"{self.folder} is needed for the journal, but holds {foreign[0]!r}, which is none of geostat's. "
+                "Choose another place for the store."
+            )
 
     def belongs_to(self, plan: Plan) -> bool:
         """Whether there is a journal here, and of this measurement.
@@ -125,7 +138,10 @@ class Journal:
         bool
             False where there is none.
         """
-        return (self.folder / _MANIFEST).exists() and self.content["identity"] == plan.identity
+        try:
+            return bool(self.content["identity"] == plan.identity)
+        except JournalError:
+            return False
 
     @property
     def content(self) -> dict[str, Any]:
@@ -139,7 +155,14 @@ class Journal:
         try:
             found: dict[str, Any] = json.loads((self.folder / _MANIFEST).read_text())
         except (OSError, ValueError) as error:
-            raise JournalError(f"{self.folder} is no journal: {error}. Measure again.") from error
+            raise JournalError(
+                f"{self.folder} cannot be read as a journal: {error}. If a measurement has just begun or ended "
+                "there, try again in a moment; otherwise remove the folder."
+            ) from error
+        if not isinstance(found, dict) or not {"identity", "manifest", "description"} <= set(found):
+            raise JournalError(
+                f"{self.folder / _MANIFEST} is none of geostat's. Choose another place for the store."
+            )
         return found
 
     def _require(self, plan: Plan) -> None:
@@ -229,8 +252,11 @@ class Journal:
                 yield record
 
     def discard(self) -> None:
-        """Remove the journal with all its records."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the journal with all its records, and nothing else."""
+        self._clear()
+        (self.folder / _LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
         self.release()
 
     def release(self) -> None:

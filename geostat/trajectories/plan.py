@@ -183,7 +183,9 @@ class Plan:
         str
             Names, separated by commas.
         """
-        return ", ".join(k for k, value in self.fingerprints().items() if fingerprints.get(k) != value)
+        differing = [k for k, value in self.fingerprints().items() if fingerprints.get(k) != value]
+        hint = "inputs (the files changed, or were copied without their times)"
+        return ", ".join(hint if key == "inputs" else key for key in differing)
 
     @cached_property
     def identity(self) -> str:

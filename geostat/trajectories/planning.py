@@ -1,6 +1,7 @@
 """Deciding what a measurement will do, from headers alone."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,8 +14,9 @@ from geostat.checkpoints import (
     open_checkpoint,
     pair_matrices,
     run_storage,
+    strip_wrappers,
 )
-from geostat.errors import ProtocolError
+from geostat.errors import GeostatWarning, MissingTensorError, MissingTensorWarning, ProtocolError
 from geostat.protocols import Protocol, protocol as find_protocol
 from geostat.spec import DIAGNOSTICS
 from geostat.trajectories.inputs import inputs_of
@@ -108,12 +110,40 @@ def _paired(
 ) -> tuple[tuple[MatrixRef, ...], tuple[str, ...]]:
     base, *others = opened
     refs = list_matrices(base, matrices, naming=naming, strict=strict)
+    known = {strip_wrappers(ref.tensor) for ref in refs}
     missing: list[str] = []
     for checkpoint in others:
         report = pair_matrices(base, checkpoint, refs, strict=strict)
         refs = report.paired
         missing += [*report.missing_in_checkpoint, *report.missing_in_base]
+        missing += _only_in(checkpoint, base, known, matrices, naming, strict)
     return refs, tuple(dict.fromkeys(missing))
+
+
+def _only_in(
+    checkpoint: Checkpoint,
+    base: Checkpoint,
+    known: set[str],
+    matrices: Any,
+    naming: Naming | None,
+    strict: bool,
+) -> list[str]:
+    """Matrices that the same choice finds in a checkpoint and not in the base: an untied head, say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeostatWarning)  # said already, of the base
+        refs = list_matrices(checkpoint, matrices, naming=naming, strict=strict)
+    extra = [ref.name for ref in refs if strip_wrappers(ref.tensor) not in known]
+    if not extra:
+        return []
+    found = (
+        f"{checkpoint.path} holds {', '.join(extra[:5])}, which {base.path} lacks or ties to another weight"
+    )
+    if strict:
+        raise MissingTensorError(
+            f"{found}. Give the true base, choose matrices that both hold, or leave them out with strict=False."
+        )
+    warnings.warn(f"{found}: left out.", MissingTensorWarning, stacklevel=4)
+    return extra
 
 
 def _chosen(diagnostics: Iterable[str] | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
 from geostat.trajectories.plan import SCHEMA_VERSION, Plan
 from geostat.trajectories.record import Record
-from geostat.trajectories.sweep import swept_fields
+from geostat.trajectories.sweep import sweep_shape, swept_fields
 
 __all__ = ["describe", "labelled", "strings"]
 
@@ -176,7 +176,12 @@ def _used(records: list[Record], protocol: Protocol) -> dict[str, Any]:
     coords: dict[str, Any] = {}
     for name, label in labels.items():
         dims = ("matrix", "k") if name == "k_used" and isinstance(protocol.k, tuple) else ("matrix",)
-        values = np.array([record.used[name] for record in records], dtype=np.int64)
+        shape = (
+            (len(records), len(protocol.k))
+            if isinstance(protocol.k, tuple) and len(dims) > 1
+            else (len(records),)
+        )
+        values = np.array([record.used[name] for record in records], dtype=np.int64).reshape(shape)
         coords[name] = (dims, values, {"long_name": label})
     return coords
 
@@ -190,9 +195,9 @@ def _variable(
     spec: Diagnostic, protocol: Protocol, records: list[Record], description: dict[str, Any]
 ) -> tuple[Any, ...]:
     dims = ("step", "matrix", *swept_fields(spec, protocol), *spec.dims)
-    values = _stacked(
-        [record.values[spec.name] for record in records], len(description["steps"]), (1,) * (len(dims) - 2)
-    )
+    own = (description["longest_rank"],) * len(spec.dims)
+    arrays = [record.values[spec.name] for record in records]
+    values = _stacked(arrays, len(description["steps"]), sweep_shape(spec, protocol) + own)
     return (dims, values, _variable_attrs(spec, protocol))
 
 

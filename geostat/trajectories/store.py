@@ -164,6 +164,9 @@ def _open_sealed(path: Path | str) -> xr.Dataset:
         raise StoreError(f"{path} is no zarr store that can be opened: {error}. Check the path.") from error
     if "schema_version" not in dataset.attrs:
         raise StoreError(f"{path} is a zarr store, but not one of geostat's. Check the path.")
+    names = [str(name) for name in dataset["matrix"].values]
+    if not all(names) or len(set(names)) < len(names) or (dataset["step"].diff("step") <= 0).any():
+        raise StoreError(f"{path} is damaged: its labels are not whole. Copy it again, or measure again.")
     return dataset
 
 

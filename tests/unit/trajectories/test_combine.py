@@ -109,6 +109,26 @@ def test_different_horizons_leave_the_lagged_diagnostics_out():
     assert gs.validate(combined) == []
 
 
+def test_horizons_are_seen_in_a_single_step_too():
+    runs = {("a", 0): _run(0, (10, 20, 30)).sel(step=[10]), ("a", 1): _run(1, (10, 30)).sel(step=[10])}
+    with pytest.warns(GeostatWarning, match="different horizons"):
+        assert gs.combine(runs).lagged_similarity.isnull().all()
+
+
+def test_selected_diagnostics_combine():
+    runs = {("a", s): _run(s)[["stable_rank", "reason", "audit"]] for s in (0, 1)}
+    assert gs.combine(runs).stable_rank.notnull().all()
+    bare = {("a", s): _run(s)[["stable_rank"]] for s in (0, 1)}
+    assert gs.combine(bare).stable_rank.notnull().all()
+    mixed = gs.combine({("a", 0): _run(0), ("a", 1): _run(1)[["stable_rank", "reason", "audit"]]})
+    assert gs.validate(mixed) == []
+
+
+def test_runs_without_a_common_matrix_have_bases_of_their_own():
+    combined = gs.combine({("a", 0): _run(0, names=NAMES[:1]), ("a", 1): _run(1, names=NAMES[1:])})
+    assert len(set(map(str, combined.base.values))) == 2
+
+
 def test_recipes_may_look_ahead_by_different_horizons_and_their_comparison_says_so():
     runs = {("a", s): _run(s, (10, 20, 30), protocol=gs.Protocol(K=2)) for s in (0, 1)}
     runs |= {("b", s): _run(s, (20, 40, 60), protocol=gs.Protocol(K=2)) for s in (2, 3)}

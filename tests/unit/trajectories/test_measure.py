@@ -19,6 +19,7 @@ from geostat.errors import (
     AuditWarning,
     CheckpointError,
     JournalError,
+    MissingTensorError,
     MissingTensorWarning,
     NonFiniteError,
     ProtocolError,
@@ -27,7 +28,8 @@ from geostat.errors import (
 from geostat.linalg import Factored
 from geostat.spec import Reason
 from geostat.testing import ORACLES, assert_same_store, assert_values_close
-from geostat.trajectories import journal_path, vectors
+from geostat.trajectories import Journal, journal_path, vectors
+from geostat.trajectories.schema import describe
 
 NAME = "blocks.0.attention.query.weight"
 
@@ -218,7 +220,7 @@ def test_a_journal_of_another_measurement_is_refused(geostat_run, tmp_path):
     journal_path(store).mkdir()
     content = {"identity": "another", "manifest": {"steps": "a hash"}, "description": {}}
     (journal_path(store) / "manifest.json").write_text(json.dumps(content))
-    (journal_path(store) / "a-record.npz").write_bytes(b"work already done")
+    (journal_path(store) / f"{0:024x}.npz").write_bytes(b"work already done")
     with pytest.raises(JournalError, match="steps"):
         gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
 
@@ -469,3 +471,47 @@ def test_unknown_names_can_be_given_their_place():
     run = gs.measure(start, {1: end}, naming=naming, progress=False)
     assert int(run.layer[0]) == 3
     assert str(run.module.values[0]) == "q_proj"
+
+
+def test_a_matrix_that_only_a_checkpoint_holds_is_not_skipped_in_silence():
+    key = NAME.replace("query", "key")
+    start, end = _one(torch.eye(4)), {**_one(2 * torch.eye(4)), key: torch.eye(4)}
+    with pytest.raises(MissingTensorError, match=r"attention\.key"):
+        gs.measure(start, {1: end}, matrices="all", progress=False)
+    with pytest.warns(MissingTensorWarning, match=r"attention\.key"):
+        dataset = gs.measure(start, {1: end}, matrices="all", strict=False, progress=False)
+    assert "key" in dataset.attrs["matrices_left_out"]
+
+
+def test_a_measurement_that_has_just_begun_opens_empty(geostat_run, tmp_path):
+    for protocol in ("shen2026", "yu2026"):
+        store = tmp_path / f"{protocol}.zarr"
+        asked = gs.plan(geostat_run.base, geostat_run.checkpoints, protocol=protocol)
+        Journal.start(journal_path(store), asked, describe(asked), resume=True).release()
+        so_far = gs.open_trajectory(store)
+        assert so_far.sizes["matrix"] == 0
+        assert so_far.attrs["complete"] == 0
+
+
+def test_a_folder_beside_the_store_is_not_taken_for_its_journal(geostat_run, tmp_path):
+    mine = tmp_path / "run.zarr.journal" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    for resume in (True, False):
+        with pytest.raises(JournalError, match="mine.txt"):
+            gs.measure(
+                geostat_run.base,
+                geostat_run.checkpoints,
+                store=tmp_path / "run.zarr",
+                resume=resume,
+                progress=False,
+            )
+    assert mine.read_text() == "mine"
+
+
+def test_a_partly_copied_store_is_called_damaged(measured, tmp_path):
+    _, store = measured
+    (tmp_path / "part.zarr").mkdir()
+    (tmp_path / "part.zarr" / "zarr.json").write_bytes((store / "zarr.json").read_bytes())
+    with pytest.raises(StoreError, match="damaged"):
+        gs.open_trajectory(tmp_path / "part.zarr")
