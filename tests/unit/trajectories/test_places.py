@@ -2,10 +2,11 @@
 
 import os
 
+import fsspec
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 import geostat as gs
 from geostat.errors import JournalError, ProtocolError, StoreError
@@ -166,3 +167,19 @@ def test_a_failing_matrix_leaves_the_others_of_all_workers(tmp_path):
     with pytest.raises(gs.errors.NonFiniteError, match="value"):
         _measure(run, tmp_path / "run.zarr", engine="processes", workers=2)
     assert gs.open_trajectory(tmp_path / "run.zarr").sizes["matrix"] >= 1
+
+
+def test_remote_weights_overwritten_in_place_are_not_taken_for_the_old_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOSTAT_CACHE", str(tmp_path / "cache"))
+    files = fsspec.filesystem("memory")
+    for folder, factor in (("base", 1), ("step-1", 2)):
+        files.pipe(f"/places/{folder}/model.safetensors", save({NAME: factor * torch.eye(4)}))
+    arguments = {"store": tmp_path / "run.zarr", "progress": False}
+    places = ("memory://places/base", {1: "memory://places/step-1"})
+    first = gs.measure(*places, **arguments)
+    assert float(first.update_norm[0, 0]) == pytest.approx(2.0)
+    files.pipe("/places/step-1/model.safetensors", save({NAME: 3 * torch.eye(4)}))
+    with pytest.raises(StoreError, match="another measurement: inputs"):
+        gs.measure(*places, **arguments)
+    anew = gs.measure(*places, **arguments, resume=False)
+    assert float(anew.update_norm[0, 0]) == pytest.approx(4.0)
