@@ -50,7 +50,7 @@ def _show_values(dataset: Any) -> None:
     import xarray as xr
 
     from geostat.statistics import mean_ci
-    from geostat.statistics.arguments import Weighting
+    from geostat.statistics.runs.arguments import Weighting
 
     click.echo(f"{'mean over matrices':<58}{'first':>12}{'last':>12}  undefined")
     for name in sorted(str(n) for n in dataset["diagnostic"].values):

@@ -11,7 +11,7 @@ from geostat.report.lines import draw
 from geostat.report.style import SMALL
 from geostat.results.base import percent
 from geostat.statistics import MeanResult, mean_ci
-from geostat.statistics.scales import ScaleName
+from geostat.statistics.means.scales import ScaleName
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

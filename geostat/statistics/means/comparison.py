@@ -8,16 +8,16 @@ import numpy as np
 import xarray as xr
 
 from geostat.errors import SampleError, UndefinedWarning
-from geostat.statistics.aggregation import RunValues, aggregate, cell_array
-from geostat.statistics.arguments import Sample, Samples, Weighting, check_level, gather
-from geostat.statistics.comparison_result import ComparisonResult
-from geostat.statistics.confounding import confounding, mixed
-from geostat.statistics.groups import Group, recipe_group
-from geostat.statistics.intervals import Moments, moments, p_value, t_quantile
-from geostat.statistics.notices import Notice, give, matrices_left_out
-from geostat.statistics.reasons import comparison_reasons, text_array
-from geostat.statistics.repeats import Repeats, repeated_runs, repeats_notices
-from geostat.statistics.scales import Scale, ScaleName, choose_scale, on_scales
+from geostat.statistics.means.comparison_result import ComparisonResult
+from geostat.statistics.means.scales import Scale, ScaleName, choose_scale, on_scales
+from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
+from geostat.statistics.runs.arguments import Sample, Samples, Weighting, check_level, gather
+from geostat.statistics.runs.confounding import confounding, mixed
+from geostat.statistics.runs.groups import Group, recipe_group
+from geostat.statistics.runs.moments import Moments, moments, p_value, t_quantile
+from geostat.statistics.runs.repeats import Repeats, repeated_runs, repeats_notices
+from geostat.statistics.words.notices import Notice, give, matrices_left_out
+from geostat.statistics.words.reasons import comparison_reasons, text_array
 
 __all__ = ["ComparisonResult", "compare"]
 

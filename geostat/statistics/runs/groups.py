@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from geostat.errors import SampleError
-from geostat.statistics.arguments import Sample
+from geostat.statistics.runs.arguments import Sample
 
 __all__ = ["Group", "group_by_recipe", "recipe_group", "with_progress"]
 

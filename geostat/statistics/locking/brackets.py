@@ -9,11 +9,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError
-from geostat.statistics.aggregation import RunValues, aggregate, cell_array
-from geostat.statistics.arguments import Sample, Weighting, gather
-from geostat.statistics.bands import AtLeast, Band, Onset, at_least, find_onset
-from geostat.statistics.lock_result import LockResult
-from geostat.statistics.notices import Notice, give, matrices_left_out
+from geostat.statistics.locking.bands import AtLeast, Band, Onset, at_least, find_onset
+from geostat.statistics.locking.bracket_result import LockResult
+from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
+from geostat.statistics.runs.arguments import Sample, Weighting, gather
+from geostat.statistics.words.notices import Notice, give, matrices_left_out
 
 __all__ = ["AtLeast", "LockResult", "at_least", "lock_brackets"]
 

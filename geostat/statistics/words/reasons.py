@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from geostat.statistics.intervals import Moments
+from geostat.statistics.runs.moments import Moments
 
 __all__ = ["NO_COMMON_MATRIX", "NO_VALUE", "comparison_reasons", "mean_reasons", "one_run", "text_array"]
 

@@ -10,8 +10,8 @@ import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError
 from geostat.results import Variable
-from geostat.statistics.notices import Notice
-from geostat.statistics.sampling import check_sampling
+from geostat.statistics.runs.sampling import check_sampling
+from geostat.statistics.words.notices import Notice
 
 __all__ = ["Sample", "Samples", "Weighting", "check_level", "gather"]
 

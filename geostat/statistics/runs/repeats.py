@@ -8,7 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import SmallSampleWarning
-from geostat.statistics.notices import Notice
+from geostat.statistics.words.notices import Notice
 
 __all__ = ["Repeats", "repeated_runs", "repeats_notices"]
 

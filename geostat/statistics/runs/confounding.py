@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 
 from geostat.errors import GeostatWarning
-from geostat.statistics.arguments import Sample
-from geostat.statistics.groups import Group
-from geostat.statistics.notices import Notice
+from geostat.statistics.runs.arguments import Sample
+from geostat.statistics.runs.groups import Group
+from geostat.statistics.words.notices import Notice
 
 __all__ = ["confounding", "mixed"]
 

@@ -9,7 +9,7 @@ from geostat.results import Column, LabelledResult, Row
 from geostat.results.base import percent
 from geostat.results.numbers import interval_text, p_value_text
 from geostat.results.table import Text
-from geostat.statistics.told import has_value, last_with_value, own_step, shared_step
+from geostat.statistics.words.told import has_value, last_with_value, own_step, shared_step
 
 __all__ = ["ComparisonResult"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from geostat.statistics.arguments import Sample
+from geostat.statistics.runs.arguments import Sample
 
 __all__ = ["RunValues", "aggregate", "cell_array", "defined_in_every_run"]
 

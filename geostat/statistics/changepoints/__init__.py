@@ -1,0 +1,1 @@
+"""Breaks in the mean of a series."""

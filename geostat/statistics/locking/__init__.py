@@ -1,0 +1,1 @@
+"""When a run, and when a recipe, enters a band and stays."""

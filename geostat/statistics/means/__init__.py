@@ -1,0 +1,1 @@
+"""Means of recipes, their contrasts, and the intervals around both."""

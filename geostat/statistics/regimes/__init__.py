@@ -1,0 +1,1 @@
+"""Which regime a recipe belongs to: full-space, relaxed or sparse."""

@@ -1,0 +1,1 @@
+"""What procedures tell: reasons, warnings, and the cells of a sentence."""
