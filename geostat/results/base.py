@@ -73,7 +73,7 @@ class Variable:
 class Result(ABC):
     """A frozen answer that carries its own meaning.
 
-    A leaf writes `rows`, `columns` and `sentence`; the printed table, HTML, frame, LaTeX and JSON
+    A leaf writes `rows`, `columns` and `statement`; the printed table, HTML, frame, LaTeX and JSON
     are all made from the rows, so they cannot disagree.
 
     Attributes
@@ -98,6 +98,12 @@ class Result(ABC):
         Arguments of the call.
     protocol, protocol_hash : str
         Convention under which the data were measured; empty when the data do not say.
+    plan_hash : str
+        Hash of the `Analysis` that was declared before; empty where none was.
+    exploratory : str
+        Why the answer lies outside that plan; empty where it is part of it.
+    seed : int or None
+        Of the random numbers that the answer rests on; None where it rests on none.
     versions : mapping of str to str
         Software.
     """
@@ -116,6 +122,9 @@ class Result(ABC):
     settings: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = ""
     protocol_hash: str = ""
+    plan_hash: str = ""
+    exploratory: str = ""
+    seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     @abstractmethod
@@ -127,8 +136,8 @@ class Result(ABC):
         """Columns beyond the labels that a table shows."""
 
     @abstractmethod
-    def sentence(self) -> str:
-        """One sentence for a paper: level, method, sampling unit, n."""
+    def statement(self) -> str:
+        """What `sentence` says, without the plan."""
 
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
@@ -158,6 +167,26 @@ class Result(ABC):
         rows = self.rows()
         return build_table(rows, [*self._label_columns(rows), *self.columns()], self.explanations())
 
+    def sentence(self) -> str:
+        """One sentence for a paper: level, method, sampling unit, n, and the plan where there is one.
+
+        Returns
+        -------
+        str
+            Ends with a full stop.
+        """
+        told = self.statement()
+        return f"{told.removesuffix('.')} ({self.planned})." if self.planned else told
+
+    @property
+    def planned(self) -> str:
+        """Whether the answer was declared before, in words; empty where there is no plan."""
+        if not self.plan_hash:
+            return ""
+        if self.exploratory:
+            return f"exploratory: outside plan {self.plan_hash}, {self.exploratory}"
+        return f"pre-declared: plan {self.plan_hash}"
+
     def explanations(self) -> Sequence[str]:
         """Sentences below the table on what its columns mean."""
         return ()
@@ -172,9 +201,14 @@ class Result(ABC):
     def _remarks(self) -> list[str]:
         level = f", level {percent(self.level)}" if self.level is not None else ""
         protocol = f"; protocol {self.protocol} ({self.protocol_hash})" if self.protocol else ""
+        undeclared = (
+            "none was declared before, so the answer is exploratory" if self.level is not None else ""
+        )
+        plan = self.planned or undeclared
         return [
             f"Estimand: {self.estimand}",
             f"Method: {self.method}{level}. Scope: {self.scope}{protocol}.",
+            *([f"Plan: {plan}."] if plan else []),
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
 
@@ -217,6 +251,7 @@ class Result(ABC):
         """
         inferred = f" Intervals: {percent(self.level)} {self.method}." if self.level is not None else ""
         text = self.estimand + inferred if caption is None else caption
+        text += f" {self.planned[0].upper()}{self.planned[1:]}." if self.planned else ""
         return self.table().to_latex(caption=text, label=label, standalone=standalone)
 
     def to_json(self) -> str:

@@ -43,7 +43,7 @@ class LockResult(LabelledResult):
             Column("checkpoints", lambda row: Text(str(row["n_checkpoints"]))),
         ]
 
-    def sentence(self) -> str:
+    def statement(self) -> str:
         """One sentence for a paper: what each run shows, and that nothing is inferred from it."""
         told = [f"{self.variables[name].label}: {self._told(name)}" for name in self.cells]
         return f"Onset of locking per run (exact, by checkpoints, in steps; no inference): {'; '.join(told)}."

@@ -58,7 +58,7 @@ class ComparisonResult(LabelledResult):
             Column(f"runs ({self.a}, {self.b})", lambda row: Text(f"{row['n_a']}, {row['n_b']}")),
         ]
 
-    def sentence(self) -> str:
+    def statement(self) -> str:
         """One sentence for a paper: level, method, sampling unit, n."""
         told = [self._told(name) for name in self.cells]
         how = f"{percent(self.level or 0)} {self.method}, the run being the unit of sampling"

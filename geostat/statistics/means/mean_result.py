@@ -64,7 +64,7 @@ class MeanResult(LabelledResult):
         told = "spread: standard deviation over matrices within a run; heterogeneity, no uncertainty"
         return [told] if any(column.title == "spread" for column in self.columns()) else []
 
-    def sentence(self) -> str:
+    def statement(self) -> str:
         """One sentence for a paper: level, method, sampling unit, n."""
         told = [self._told(name) for name in self.cells]
         how = f"{percent(self.level or 0)} {self.method}, the run being the unit of sampling"
