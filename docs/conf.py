@@ -25,6 +25,7 @@ extensions = [
     "numpydoc",
     "sphinxcontrib.bibtex",
     "geostat_reference",
+    "geostat_calibration",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]

@@ -51,10 +51,28 @@ from .spec import (
     diagnostic as diagnostic,
 )
 from .statistics import (
+    Analysis as Analysis,
+    FrozenAnalysis as FrozenAnalysis,
+    adjust as adjust,
     at_least as at_least,
+    band_entry as band_entry,
+    bootstrap_ci as bootstrap_ci,
+    calibrate as calibrate,
+    classify_regime as classify_regime,
     compare as compare,
+    displacement_matched as displacement_matched,
+    dose_response as dose_response,
+    equivalence as equivalence,
+    fit_changepoint as fit_changepoint,
+    fit_onset as fit_onset,
     lock_brackets as lock_brackets,
+    locked_share as locked_share,
+    locking_onset as locking_onset,
     mean_ci as mean_ci,
+    median_onset as median_onset,
+    onset_exists as onset_exists,
+    power as power,
+    published_figures as published_figures,
 )
 from .trajectories import (
     combine as combine,

@@ -1,4 +1,4 @@
-"""The command line: ``geostat measure``, ``inspect``, ``csv``, ``demo``."""
+"""The command line: ``geostat measure``, ``inspect``, ``csv``, ``calibrate``, ``demo``."""
 
 from geostat.cli.main import main
 

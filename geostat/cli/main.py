@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import click
 
 from geostat import __version__
+from geostat.cli.calibrate import calibrate
 from geostat.cli.demo import demo
 from geostat.cli.inspect import csv, inspect
 from geostat.cli.measure import measure
@@ -58,5 +59,5 @@ def main() -> None:
     """Measure where training runs went in parameter space, and sum it up with honest uncertainty."""
 
 
-for command in (measure, inspect, csv, demo):
+for command in (measure, inspect, csv, calibrate, demo):
     main.add_command(command)

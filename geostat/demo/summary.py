@@ -3,15 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import xarray as xr
 
+from geostat.demo.verdicts import verdicts
 from geostat.lab import Branch, Scale
 from geostat.report import summary_table
-from geostat.results import Table
-from geostat.statistics import LockResult, MeanResult, at_least, lock_brackets, mean_ci
+from geostat.results import Result, Table
+from geostat.statistics import MeanResult, at_least, lock_brackets, mean_ci
 
 __all__ = ["Summary", "accuracies", "summarise"]
 
@@ -33,14 +33,14 @@ class Summary:
         What the table shows, for a paper.
     paragraph : str
         What the runs show and do not.
-    results : tuple
+    results : tuple of Result
         The results behind every number.
     """
 
     table: Table
     caption: str
     paragraph: str
-    results: tuple[MeanResult | LockResult, ...]
+    results: tuple[Result, ...]
 
 
 def accuracies(branches: Sequence[Branch]) -> xr.Dataset:
@@ -105,8 +105,9 @@ def summarise(runs: xr.Dataset, branches: Sequence[Branch], scale: Scale) -> Sum
     )
     locks = lock_brackets(runs["forward_capture"], reference=at_least(CAPTURE))
     table = summary_table(*means, locks, rows="metric")
-    paragraph = " ".join(_sentences(means[0], ends, locks, branches, scale))
-    return Summary(table, _caption(runs), paragraph, (*means, locks))
+    told, behind = verdicts(runs, ends)
+    paragraph = " ".join(_sentences(means[0], told, branches, scale))
+    return Summary(table, _caption(runs), paragraph, (*means, locks, *behind))
 
 
 def _at_end(runs: xr.Dataset) -> xr.Dataset:
@@ -127,8 +128,7 @@ def _caption(runs: xr.Dataset) -> str:
 
 def _sentences(
     accuracy: MeanResult,
-    ends: xr.Dataset,
-    locks: LockResult,
+    told: Sequence[str],
     branches: Sequence[Branch],
     scale: Scale,
 ) -> list[str]:
@@ -139,9 +139,7 @@ def _sentences(
         *_weak_base(branches),
         _gains(accuracy["accuracy_gain"].rows(), "Expected accuracy at temperature 1"),
         _gains(accuracy["greedy_gain"].rows(), "Greedy accuracy"),
-        _order(ends, "update_sparsity", "the unchanged fraction", ("sft", "opd", "rlvr")),
-        _order(ends, "normalized_spectral_shift", "the spectral shift", ("rlvr", "opd", "sft")),
-        _locked(locks),
+        *told,
         "What it does not show: that anything here carries over to language models; that the objective is "
         "the cause, because SFT starts from another weight and at a higher rate than OPD and RLVR do; that "
         "unchanged entries, ranks and captures are structure, because the files are bf16 and rounding alone "
@@ -174,33 +172,3 @@ def _gains(rows: Sequence[Mapping[str, Any]], what: str) -> str:
 def _change(row: Mapping[str, Any]) -> str:
     interval = "" if math.isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
     return f"{row['estimate']:+.3f}{interval}"
-
-
-def _order(ends: xr.Dataset, name: str, words: str, rising: tuple[str, ...]) -> str:
-    """In how many seeds the recipes stand in an order; a count, not a test."""
-    weights = (
-        ends["n_params"] if ends[name].attrs["weighting"] == "parameters" else xr.ones_like(ends["n_params"])
-    )
-    per_run = ends[name].weighted(weights).mean("matrix")
-    table = {
-        (str(r), int(s)): float(v)
-        for r, s, v in zip(ends["recipe"].values, ends["seed"].values, per_run.values, strict=True)
-    }
-    seeds = sorted({seed for _, seed in table})
-    kept = sum(all(table[a, s] < table[b, s] for a, b in pairwise(rising)) for s in seeds)
-    return f"In {kept} of {len(seeds)} seeds {words} rises in the order {', '.join(rising)}."
-
-
-def _locked(locks: LockResult) -> str:
-    rows = [row for row in locks.rows() if row["side"] == "left"]
-    other = [row for row in locks.rows() if row["side"] == "right"]
-    both = sum(
-        a["outcome"] in _IN_BAND and b["outcome"] in _IN_BAND for a, b in zip(rows, other, strict=True)
-    )
-    return (
-        f"Forward capture stays at {CAPTURE} or above on both sides from some checkpoint on in {both} of "
-        f"{len(rows)} runs; where it does so from the first checkpoint, the onset is only known to be no later."
-    )
-
-
-_IN_BAND = ("bracket", "left-censored")

@@ -8,10 +8,10 @@ import xarray as xr
 
 from geostat.errors import SampleError
 from geostat.report.lines import draw
-from geostat.report.style import SMALL
 from geostat.results.base import percent
+from geostat.results.style import SMALL
 from geostat.statistics import MeanResult, mean_ci
-from geostat.statistics.means.scales import ScaleName
+from geostat.statistics.means.scales import ScaleChoice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ def trajectory(
     *,
     level: float = 0.95,
     x: str | None = None,
-    scale: ScaleName = "identity",
+    scale: ScaleChoice = "auto",
 ) -> "Figure":
     """Draw a metric over training, one line per recipe.
 
@@ -42,7 +42,7 @@ def trajectory(
         Confidence level of the bands; a MeanResult brings its own.
     x : {"step", "progress"}, optional
         Horizontal axis; by default steps, or progress where recipes train for different lengths.
-    scale : {"identity", "log", "logit"}
+    scale : {"auto", "identity", "log", "logit"}
         Scale of the mean, see `geostat.mean_ci`; a metric on the log scale gets a logarithmic axis.
 
     Returns
@@ -81,7 +81,7 @@ def panel(
     level: float = 0.95,
     columns: int = 3,
     x: str | None = None,
-    scales: Mapping[str, ScaleName] | None = None,
+    scales: Mapping[str, ScaleChoice] | None = None,
 ) -> "Figure":
     """Draw several metrics over training as small multiples.
 
@@ -98,7 +98,7 @@ def panel(
     x : {"step", "progress"}, optional
         Horizontal axis, as in `trajectory`.
     scales : mapping of str to str, optional
-        Scale by metric where it is not identity.
+        Scale by metric where it is not to follow from the bounds ("auto").
 
     Returns
     -------
@@ -132,12 +132,12 @@ def _drawn(
     wide: int,
     level: float,
     x: str | None,
-    scales: Mapping[str, ScaleName],
+    scales: Mapping[str, ScaleChoice],
     size: tuple[float, float],
 ) -> "Figure":
     from matplotlib.figure import Figure
 
-    results = [_mean_of(data, name, level, scales.get(name, "identity")) for name in names]
+    results = [_mean_of(data, name, level, scales.get(name, "auto")) for name in names]
     figure = Figure(figsize=size, layout="constrained")
     high = math.ceil(len(names) / wide)
     for place, result in enumerate(results):
@@ -157,7 +157,7 @@ def _names(data: xr.DataArray | xr.Dataset | MeanResult) -> list[str]:
 
 
 def _mean_of(
-    data: xr.DataArray | xr.Dataset | MeanResult, name: str, level: float, scale: ScaleName
+    data: xr.DataArray | xr.Dataset | MeanResult, name: str, level: float, scale: ScaleChoice
 ) -> MeanResult:
     if isinstance(data, MeanResult):
         return data[name]

@@ -14,6 +14,7 @@ from geostat.results.table import Column, Row, Table, Text, build_table, escape_
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
 
 __all__ = ["Result", "Row", "Scope", "Variable", "versions"]
 
@@ -253,6 +254,34 @@ class Result(ABC):
         text = self.estimand + inferred if caption is None else caption
         text += f" {self.planned[0].upper()}{self.planned[1:]}." if self.planned else ""
         return self.table().to_latex(caption=text, label=label, standalone=standalone)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Picture for a paper: estimates with their intervals, and why some have none.
+
+        Over steps, doses or numbers of runs a line for each recipe, with error bars at few checkpoints and
+        a band at many (more than 12); otherwise a row for each answer. Onsets of single runs are brackets from
+        the last checkpoint outside to the first one inside. A cell without interval is a hollow point with
+        the reason beside it.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default new axes, whose figure pyplot does not know.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Save with ``result.plot().figure.savefig(path)``.
+
+        Raises
+        ------
+        SampleError
+            If several metrics would share an axis (select one with ``result[name]``), or the result holds
+            no estimates with intervals.
+        """
+        from geostat.results.drawing import draw
+
+        return draw(self, ax)
 
     def to_json(self) -> str:
         """Everything as JSON, NaN as null.

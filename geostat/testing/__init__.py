@@ -11,6 +11,8 @@ _HOMES = {
     "Trajectory": "geostat.testing.synthetic",
     "assert_same_store": "geostat.testing.asserts",
     "assert_values_close": "geostat.testing.asserts",
+    "simulated_updates": "geostat.testing.synthetic",
+    "stored_updates": "geostat.testing.synthetic",
     "random_trajectory": "geostat.testing.synthetic",
     "synthetic_run": "geostat.testing.synthetic",
     "trajectories": "geostat.testing.strategies",

@@ -3,13 +3,21 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-__all__ = ["SyntheticRun", "Trajectory", "random_trajectory", "synthetic_run"]
+__all__ = [
+    "SyntheticRun",
+    "Trajectory",
+    "random_trajectory",
+    "simulated_updates",
+    "stored_updates",
+    "synthetic_run",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -102,6 +110,120 @@ def random_trajectory(
         return np.asarray(size * time * mixing.mean() * (grown + noise * rough))
 
     return Trajectory(initial, at(0.25), at(0.5), at(0.75), at(1.0))
+
+
+Kind = Literal["walk", "rotating channel", "locking channel"]
+Rate = Literal["constant", "cosine"]
+
+
+def simulated_updates(
+    kind: Kind,
+    *,
+    rows: int = 64,
+    cols: int = 96,
+    checkpoints: int = 16,
+    rank: int = 8,
+    input_decay: float = 0.0,
+    rate: Rate = "constant",
+    lock_at: float = 0.4,
+    strength: float = 3.0,
+    noise: float = 1.0,
+    rng: np.random.Generator,
+) -> Array:
+    r"""Cumulative updates of one matrix at evenly spaced checkpoints, of which the truth is known.
+
+    A walk has independent increments :math:`\eta(t)\, G_t \Lambda^{1/2}` with Gaussian :math:`G_t` and input
+    covariance :math:`\Lambda = \mathrm{diag}(k^{-\mathrm{input\_decay}})`: no channel, whatever its spectrum. A
+    rotating channel drifts along `rank` directions that turn by 90 degrees over the run, on both
+    sides. A locking channel walks, and from `lock_at` on drifts along `rank` fixed directions as well.
+
+    Parameters
+    ----------
+    kind : {"walk", "rotating channel", "locking channel"}
+        What happens.
+    rows, cols : int
+        Shape of the matrix.
+    checkpoints : int
+        How many, the last at the end of training.
+    rank : int
+        Directions of a channel.
+    input_decay : float
+        Exponent of the input covariance's eigenvalues.
+    rate : {"constant", "cosine"}
+        Learning rate over training.
+    lock_at : float
+        Share of training before a locking channel begins.
+    strength : float
+        What a channel adds in one checkpoint gap at full rate, per direction, in units of the largest
+        singular value that the isotropic walk has then reached (at the end of training when rotating).
+    noise : float
+        Size of the walk beside a rotating channel; a locking one has 1.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (checkpoints, rows, cols).
+    """
+    edges = np.linspace(0.0, 1.0, checkpoints + 1)
+    walked = np.sqrt(_elapsed(edges, rate, 2))[:, None, None] * rng.standard_normal((checkpoints, rows, cols))
+    walked *= np.arange(1, cols + 1) ** (-input_decay / 2)
+    edge = np.sqrt(rows) + np.sqrt(cols)
+    if kind == "walk":
+        return np.asarray(walked.cumsum(axis=0))
+    if kind == "rotating channel":
+        drift = strength * edge * checkpoints * _turning(edges, rate, rows, cols, rank, rng)
+        return np.asarray((drift + noise * walked).cumsum(axis=0))
+    channel = _orthonormal(rows, rank, rng) @ _orthonormal(cols, rank, rng).T
+    late = _elapsed(np.maximum(edges, lock_at), rate, 1)[:, None, None]
+    return np.asarray(
+        (strength * edge * np.sqrt(lock_at) * checkpoints * late * channel + walked).cumsum(axis=0)
+    )
+
+
+def _elapsed(edges: Array, rate: Rate, power: int) -> Array:
+    """Integral of the learning rate, or of its square, between neighbouring times."""
+    if rate == "constant":
+        return np.asarray(np.diff(edges))
+    first, second = np.sin(np.pi * edges) / np.pi, np.sin(2 * np.pi * edges) / np.pi
+    integral = edges / 2 + first / 2 if power == 1 else 3 * edges / 8 + first / 2 + second / 16
+    return np.asarray(np.diff(integral))
+
+
+def _turning(edges: Array, rate: Rate, rows: int, cols: int, rank: int, rng: np.random.Generator) -> Array:
+    """Increments along directions that turn by 90 degrees from the first to the last moment."""
+    left, right = _orthonormal(rows, 2 * rank, rng), _orthonormal(cols, 2 * rank, rng)
+    angles = np.pi / 4 * (edges[1:] + edges[:-1])[:, None, None]
+    u, v = (np.cos(angles) * basis[:, :rank] + np.sin(angles) * basis[:, rank:] for basis in (left, right))
+    return np.asarray(_elapsed(edges, rate, 1)[:, None, None] * (u @ np.swapaxes(v, 1, 2)))
+
+
+def stored_updates(
+    updates: Array, *, size: float, storage: torch.dtype, rng: np.random.Generator
+) -> torch.Tensor:
+    """Updates as they are read from files: weights are rounded, and their differences taken in float64.
+
+    Parameters
+    ----------
+    updates : numpy.ndarray
+        Shape (checkpoints, rows, cols): true cumulative updates.
+    size : float
+        Frobenius norm of the last one relative to a Gaussian initial weight.
+    storage : torch.dtype
+        Dtype of the files; the initial weight is one of its numbers.
+    rng : numpy.random.Generator
+        Source of the initial weight.
+
+    Returns
+    -------
+    torch.Tensor
+        Same shape, float64; exactly 0 where an entry is unchanged.
+    """
+    _, rows, cols = updates.shape
+    initial = torch.from_numpy(rng.standard_normal((rows, cols)) / np.sqrt(cols)).to(storage).double()
+    scale = size * float(initial.norm()) / float(np.linalg.norm(updates[-1]))
+    return (initial + scale * torch.from_numpy(updates)).to(storage).double() - initial
 
 
 @dataclass(frozen=True)

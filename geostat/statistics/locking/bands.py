@@ -117,8 +117,10 @@ class Onset:
     ----------
     outcome : str
         ``bracket``, ``left-censored``, ``never``, ``too short to tell`` or ``undefined``.
-    last_out, first_in : float
-        Steps; NaN where there is none.
+    last_out : float
+        Last tested checkpoint outside the band, also of a run that never locks; NaN where there is none.
+    first_in : float
+        First checkpoint from which the run stays inside; NaN where there is none.
     onset : str
         The bracket as text.
     centre : float
@@ -239,21 +241,23 @@ def _classified(
     count = steps.size
     if not inside[-1]:
         reason = f"outside the band at the last tested checkpoint, step {steps[-1]:g}"
-        return _without("never", centre, length, count, reason)
+        return _without("never", centre, length, count, reason, float(steps[-1]))
     first = int(np.flatnonzero(~inside)[-1]) + 1 if not inside.all() else 0
+    left = float(steps[first - 1]) if first else math.nan
     stay = float(steps[-1] - steps[first])
     if stay < persistence * length:
         reason = (
             f"inside the band from step {steps[first]:g}, but the {stay:g} steps tested since are less than "
             f"{persistence:.0%} of {length:g}"
         )
-        return _without("too short to tell", centre, length, count, reason)
+        return _without("too short to tell", centre, length, count, reason, left)
     entered = float(steps[first])
     if first == 0:
         return Onset("left-censored", math.nan, entered, f"<= {entered:g}", centre, length, count, "")
-    left = float(steps[first - 1])
     return Onset("bracket", left, entered, f"({left:g}, {entered:g}]", centre, length, count, "")
 
 
-def _without(outcome: Outcome, centre: float, length: float, count: int, reason: str) -> Onset:
-    return Onset(outcome, math.nan, math.nan, outcome, centre, length, count, reason)
+def _without(
+    outcome: Outcome, centre: float, length: float, count: int, reason: str, last_out: float = math.nan
+) -> Onset:
+    return Onset(outcome, last_out, math.nan, outcome, centre, length, count, reason)

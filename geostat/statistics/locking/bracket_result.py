@@ -28,7 +28,7 @@ class LockResult(LabelledResult):
 
     @property
     def last_out(self) -> xr.DataArray | xr.Dataset:
-        """Last checkpoint outside the band."""
+        """Last checkpoint outside the band, also of runs that never lock."""
         return self.quantity("last_out")
 
     @property

@@ -11,11 +11,21 @@ import xarray as xr
 from geostat.errors import GeostatWarning, SampleError
 from geostat.statistics.locking.bands import AtLeast, Band, Onset, at_least, find_onset
 from geostat.statistics.locking.bracket_result import LockResult
-from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
+from geostat.statistics.locking.curves import RunCurves, run_curves
+from geostat.statistics.runs.aggregation import cell_array
 from geostat.statistics.runs.arguments import Sample, Weighting, gather
-from geostat.statistics.words.notices import Notice, give, matrices_left_out
+from geostat.statistics.words.notices import Notice, give
 
-__all__ = ["AtLeast", "LockResult", "at_least", "lock_brackets"]
+__all__ = [
+    "AtLeast",
+    "LockResult",
+    "at_least",
+    "brackets_of",
+    "check_persistence",
+    "declared_band",
+    "lock_brackets",
+    "self_reference",
+]
 
 ASSUMPTIONS = (
     "nothing is inferred: each run's outcome is a fact about its stored checkpoints",
@@ -94,8 +104,8 @@ def lock_brackets(
     >>> lock_brackets(curve, reference=5.0, margin=0.5, dim=None).rows()[0]["onset"]
     '(127, 191]'
     """
-    band = _declared(reference, margin)
-    _check_share(persistence)
+    band = declared_band(reference, margin)
+    check_persistence(persistence)
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     notices = list(gathered.notices)
     cells = {s.name: _cells(s, band, persistence, training_steps, notices) for s in gathered.samples}
@@ -123,7 +133,26 @@ def lock_brackets(
     )
 
 
-def _declared(reference: float | AtLeast | str, margin: float | None) -> Band:
+def declared_band(reference: float | AtLeast | str, margin: float | None) -> Band:
+    """Band that a caller declared.
+
+    Parameters
+    ----------
+    reference : float, AtLeast or "final"
+        Centre, threshold, or the curve's own end.
+    margin : float or None
+        Half-width in the metric's units.
+
+    Returns
+    -------
+    Band
+        Where the metric has to stay.
+
+    Raises
+    ------
+    SampleError
+        If that is no band.
+    """
     if isinstance(reference, AtLeast):
         if margin:
             raise SampleError(
@@ -141,101 +170,79 @@ def _declared(reference: float | AtLeast | str, margin: float | None) -> Band:
     return Band(reference, margin)  # type: ignore[arg-type]
 
 
-def _check_share(persistence: float) -> None:
+def check_persistence(persistence: float) -> None:
+    """Refuse a persistence that is no share of training.
+
+    Parameters
+    ----------
+    persistence : float
+        Must lie strictly between 0 and 1.
+
+    Raises
+    ------
+    SampleError
+        Otherwise.
+    """
     if not 0 < persistence < 1:
         raise SampleError(
             f"persistence={persistence!r} is no share of training: it lies strictly between 0 and 1."
         )
 
 
+def brackets_of(curves: RunCurves, band: Band, persistence: float) -> xr.Dataset:
+    """Exact onset of every curve.
+
+    Parameters
+    ----------
+    curves : RunCurves
+        One curve per run and cell.
+    band : Band
+        Where they have to stay.
+    persistence : float
+        Share of training for which they have to stay.
+
+    Returns
+    -------
+    xarray.Dataset
+        The quantities of `Onset` over runs and what else is left, and ``n_matrices``.
+    """
+    steps = np.asarray(curves.values["step"].values, dtype=np.float64)
+    values, horizon = curves.values.values, curves.training_steps
+    places = np.ndindex(values.shape[:-1])
+    found = [find_onset(steps, values[place], band, persistence, horizon[place[0]]) for place in places]
+    cell = curves.values.isel(step=0, drop=True)
+    onsets = xr.Dataset({name: _array(cell, found, name) for name in Onset.QUANTITIES})
+    return onsets.assign(n_matrices=cell_array(curves.n_matrices, onsets["first_in"]))
+
+
+def self_reference(sample: Sample, band: Band) -> list[Notice]:
+    """Notices about a metric that is compared with its own end.
+
+    Parameters
+    ----------
+    sample : Sample
+        One metric.
+    band : Band
+        The declared band.
+
+    Returns
+    -------
+    list of Notice
+        Empty where metric and band look nowhere ahead.
+    """
+    identifier = str(sample.values.attrs.get("diagnostic", sample.name))
+    if identifier == "similarity_to_end" or (identifier in _SELF_REFERENCE and band.reference == "final"):
+        text = f"{sample.name}: {_SELF_REFERENCE[identifier]}. Read the outcome as description, not locking."
+        return [Notice(GeostatWarning, text)]
+    return []
+
+
 def _cells(
     sample: Sample, band: Band, persistence: float, training_steps: float | None, notices: list[Notice]
 ) -> xr.Dataset:
-    if "step" not in sample.values.dims:
-        raise SampleError(
-            f"{sample.name} has no dimension step (found {list(sample.values.dims)}). "
-            "An onset needs several checkpoints of a run."
-        )
-    if sample.dim == "step":
-        raise SampleError(
-            f"dim='step' would average {sample.name} over the checkpoints between which the onset is sought. "
-            "Pass dim='matrix', or dim=None to treat every matrix by itself."
-        )
-    _warn_of_self_reference(sample, band, notices)
-    runs = [_curve(sample, i) for i in range(sample.values.sizes[sample.sample_dim])]
-    notices.extend(_noticed(sample, runs))
-    curves = _stacked([run.values for run in runs], sample).transpose(sample.sample_dim, ..., "step")
-    horizon = [_training_steps(sample, i, training_steps) for i in range(len(runs))]
-    found = _onsets(curves, band, persistence, horizon)
-    matrices = _stacked([run.n_matrices.expand_dims(sample.sample_dim) for run in runs], sample)
-    return found.assign(n_matrices=_most(matrices, found["first_in"]))
-
-
-def _most(matrices: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
-    return cell_array(matrices.max("step") if "step" in matrices.dims else matrices, like)
-
-
-def _stacked(parts: Sequence[xr.DataArray], sample: Sample) -> xr.DataArray:
-    bare = [part.drop_vars([c for c in part.coords if c not in part.dims]) for part in parts]
-    joined = xr.concat(bare, dim=sample.sample_dim, coords="minimal", compat="override", join="exact")
-    return joined.assign_coords(_run_coords(sample))
-
-
-def _curve(sample: Sample, position: int) -> RunValues:
-    """Average one run over the matrices that are defined at all of its checkpoints."""
-    if sample.dim is None:
-        return aggregate(sample, [position])
-    defined = sample.values.isel({sample.sample_dim: position}).notnull()
-    checkpoint = defined.any(sample.dim)
-    return aggregate(sample, [position], (defined | ~checkpoint).all("step") & checkpoint.any("step"))
-
-
-def _noticed(sample: Sample, runs: Sequence[RunValues]) -> list[Notice]:
-    names = sorted({name for run in runs for name in run.undefined})
-    if not names:
-        return []
-    why = "at some checkpoint of a run and are left out of that run's curve"
-    return [matrices_left_out(sample.name, names, sample.n_matrices, why)]
-
-
-def _run_coords(sample: Sample) -> dict[str, Any]:
-    """Labels of runs, and scalar labels, which reductions have dropped."""
-    coords = sample.values.coords
-    wanted = (sample.sample_dim, "recipe", "seed", "alpha", "eta", "k", "side", "energy_k", "rank", "matrix")
-    return {
-        name: coords[name].variable
-        for name in wanted
-        if name in coords and coords[name].dims in ((), (sample.sample_dim,))
-    }
-
-
-def _training_steps(sample: Sample, position: int, declared: float | None) -> float:
-    """Length of training: as declared, from progress, or NaN for a run's last checkpoint."""
-    if declared is not None:
-        if not declared > 0:
-            raise SampleError(
-                f"training_steps={declared!r} is no length of training. Pass a positive number."
-            )
-        return float(declared)
-    progress = sample.values.coords.get("progress")
-    if progress is None or "step" not in progress.dims:
-        return math.nan
-    own = progress.isel({sample.sample_dim: position}) if sample.sample_dim in progress.dims else progress
-    share = np.asarray(own.values, dtype=np.float64)
-    steps = np.asarray(sample.values["step"].values, dtype=np.float64)
-    usable = np.isfinite(share) & (share > 0) & (steps > 0)
-    return float(np.median(steps[usable] / share[usable])) if usable.any() else math.nan
-
-
-def _onsets(curves: xr.DataArray, band: Band, persistence: float, horizon: Sequence[float]) -> xr.Dataset:
-    steps = np.asarray(curves["step"].values, dtype=np.float64)
-    values = curves.values
-    shape = values.shape[:-1]
-    found = [
-        find_onset(steps, values[place], band, persistence, horizon[place[0]]) for place in np.ndindex(shape)
-    ]
-    cell = curves.isel(step=0, drop=True)
-    return xr.Dataset({name: _array(cell, found, name) for name in Onset.QUANTITIES})
+    curves, noticed = run_curves(sample, training_steps)
+    notices += [*self_reference(sample, band), *noticed]
+    return brackets_of(curves, band, persistence)
 
 
 def _array(cell: xr.DataArray, found: Sequence[Onset], name: str) -> xr.DataArray:
@@ -243,10 +250,3 @@ def _array(cell: xr.DataArray, found: Sequence[Onset], name: str) -> xr.DataArra
     kind: Any = np.dtypes.StringDType() if isinstance(values[0], str) else None
     array: npt.NDArray[Any] = np.array(values, dtype=kind).reshape(cell.shape)
     return cell_array(cell.copy(data=array), cell)
-
-
-def _warn_of_self_reference(sample: Sample, band: Band, notices: list[Notice]) -> None:
-    identifier = str(sample.values.attrs.get("diagnostic", sample.name))
-    if identifier == "similarity_to_end" or (identifier in _SELF_REFERENCE and band.reference == "final"):
-        text = f"{sample.name}: {_SELF_REFERENCE[identifier]}. Read the outcome as description, not locking."
-        notices.append(Notice(GeostatWarning, text))

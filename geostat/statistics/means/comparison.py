@@ -1,22 +1,21 @@
 """The difference between two recipes, with Welch's or the paired t-interval over runs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from geostat.errors import SampleError, UndefinedWarning
+from geostat.errors import SampleError
 from geostat.statistics.means.comparison_result import ComparisonResult
-from geostat.statistics.means.scales import Scale, ScaleName, choose_scale, on_scales
-from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
-from geostat.statistics.runs.arguments import Sample, Samples, Weighting, check_level, gather
-from geostat.statistics.runs.confounding import confounding, mixed
-from geostat.statistics.runs.groups import Group, recipe_group
-from geostat.statistics.runs.moments import Moments, moments, p_value, t_quantile
-from geostat.statistics.runs.repeats import Repeats, repeated_runs, repeats_notices
-from geostat.statistics.words.notices import Notice, give, matrices_left_out
+from geostat.statistics.means.contrasts import Contrast, Noticed, bare, between_recipes
+from geostat.statistics.means.multiplicity_words import POINTWISE
+from geostat.statistics.means.scales import Scale, ScaleChoice, on_scales
+from geostat.statistics.means.sharing import VarianceName, declare_variance, refuse_paired_sharing
+from geostat.statistics.runs.aggregation import cell_array
+from geostat.statistics.runs.arguments import Samples, Weighting, check_level, gather
+from geostat.statistics.runs.repeats import repeats_notices
+from geostat.statistics.words.notices import give
 from geostat.statistics.words.reasons import comparison_reasons, text_array
 
 __all__ = ["ComparisonResult", "compare"]
@@ -24,7 +23,7 @@ __all__ = ["ComparisonResult", "compare"]
 ASSUMPTIONS = (
     "runs are independent draws of their recipe (only the seed differs)",
     "run averages are about normal on the chosen scale",
-    "intervals and p-values are pointwise: nothing is adjusted for several steps or metrics",
+    POINTWISE,
 )
 
 
@@ -38,7 +37,10 @@ def compare(
     level: float = 0.95,
     paired: bool = False,
     weighting: Weighting | None = None,
-    scale: ScaleName = "identity",
+    scale: ScaleChoice = "identity",
+    variance: VarianceName = "own",
+    earlier: xr.DataArray | xr.Dataset | None = None,
+    assumed_seed_sd: float | Mapping[str, float] | None = None,
 ) -> ComparisonResult:
     r"""Difference of two recipes' means over runs, a minus b.
 
@@ -48,7 +50,11 @@ def compare(
     .. math:: \bar x_a - \bar x_b \pm t_{\nu} \sqrt{s_a^2 / S_a + s_b^2 / S_b}
 
     with Satterthwaite's :math:`\nu`; paired, the runs' differences by seed are the sample. It is not a
-    test of equivalence: a wide interval around 0 says that nothing is known, not that nothing differs.
+    test of equivalence: a wide interval around 0 says that nothing is known, not that nothing differs;
+    `equivalence` answers that.
+
+    The scale is not chosen by itself here, because it decides what is answered: a difference in the
+    metric's units, or a ratio. Where `mean_ci` used the log scale, its means differ by the ratio.
 
     Parameters
     ----------
@@ -60,8 +66,14 @@ def compare(
         As in `mean_ci`.
     paired : bool
         Whether runs with the same ``seed`` belong together; both recipes must have the same seeds.
-    scale : {"identity", "log", "logit"}
-        On the log scale the answer is the ratio a / b of geometric means, on the logit scale an odds ratio.
+    scale : {"identity", "log", "logit", "auto"}
+        On the log scale the answer is the ratio a / b of geometric means, on the logit scale an odds ratio;
+        ``"auto"`` as in `mean_ci`.
+    variance : {"own", "pooled", "moderated"}
+        ``"own"`` is Welch's interval. Shared variances are declared as in `mean_ci`, among all recipes in
+        the data, not these two alone; with two recipes ``"pooled"`` is Student's two-sample interval.
+    earlier, assumed_seed_sd
+        As in `mean_ci`.
 
     Returns
     -------
@@ -97,162 +109,67 @@ def compare(
     if a == b:
         raise SampleError(f"recipe {a!r} is compared with itself. Name two recipes.")
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
-    notices = list(gathered.notices)
-    repeats: dict[str, list[Repeats]] = {}
-    found = {s.name: _cells(s, (a, b), level, paired, scale, notices, repeats) for s in gathered.samples}
-    notices += repeats_notices(repeats)
-    scales = {name: used for name, (_, used) in found.items()}
+    seeds = declare_variance(
+        gathered,
+        variance,
+        earlier=earlier,
+        assumed_seed_sd=assumed_seed_sd,
+        dim=dim,
+        sample_dim=sample_dim,
+        weighting=weighting,
+    )
+    refuse_paired_sharing(paired, seeds)
+    noticed = Noticed(list(gathered.notices))
+    found = {s.name: between_recipes(s, (a, b), paired, scale, seeds, noticed) for s in gathered.samples}
+    scales = {name: contrast.scale for name, contrast in found.items()}
     common = gathered.common()
+    interval = seeds.interval_word("paired t-interval" if paired else "Welch t-interval")
     return ComparisonResult(
         **common | {"variables": {n: _units(v, scales[n]) for n, v in common["variables"].items()}},
-        cells={name: cells for name, (cells, _) in found.items()},
+        cells={name: _cells(c, level, (a, b), bool(seeds.assumed)) for name, c in found.items()},
         a=a,
         b=b,
         title=f"{a} against {b}: {', '.join(found)}",
         estimand=_estimand(gathered, scales, a, b),
-        method=on_scales(f"{'paired' if paired else 'Welch'} t-interval over {sample_dim}s", scales),
-        scope="population of runs",
+        method=on_scales(f"{interval} over {sample_dim}s", scales) + seeds.words,
+        scope=seeds.scope,
         level=level,
-        assumptions=ASSUMPTIONS,
-        warnings=give(dict.fromkeys(notices)),
-        settings=_settings(gathered, scales, dim, sample_dim, paired),
+        assumptions=(*ASSUMPTIONS, *seeds.assumptions),
+        warnings=give(dict.fromkeys([*noticed.notices, *repeats_notices(noticed.repeats)])),
+        settings={
+            "dim": dim,
+            "sample_dim": sample_dim,
+            "paired": paired,
+            "weighting": {sample.name: sample.weighting for sample in gathered.samples},
+            "scale": {name: used.name for name, used in scales.items()},
+            "left_out": list(gathered.left_out),
+            **seeds.settings,
+        },
     )
 
 
-def _settings(
-    gathered: Samples, scales: dict[str, Scale], dim: str | None, sample_dim: str, paired: bool
-) -> dict[str, Any]:
-    return {
-        "dim": dim,
-        "sample_dim": sample_dim,
-        "paired": paired,
-        "weighting": {sample.name: sample.weighting for sample in gathered.samples},
-        "scale": {name: used.name for name, used in scales.items()},
-        "left_out": list(gathered.left_out),
-    }
-
-
-def _cells(
-    sample: Sample,
-    recipes: tuple[str, str],
-    level: float,
-    paired: bool,
-    scale_name: str,
-    notices: list[Notice],
-    repeats: dict[str, list[Repeats]],
-) -> tuple[xr.Dataset, Scale]:
-    groups = [recipe_group(sample, recipe) for recipe in recipes]
-    notices.extend([*confounding(sample, groups), *mixed(sample, groups)])
-    order = [_by_seed(sample, group) for group in groups] if paired else [group.positions for group in groups]
-    if paired:
-        _check_seeds(sample, order, recipes)
-    run = aggregate(sample, [*order[0], *order[1]])
-    scale, fallback = choose_scale(scale_name, [run.values], sample.name)
-    notices.extend([Notice(UndefinedWarning, fallback)] if fallback else [])
-    on_scale = _bare(scale.forward(run.values)).drop_vars(sample.sample_dim, errors="ignore")
-    parts = [{sample.sample_dim: part} for part in (slice(0, len(order[0])), slice(len(order[0]), None))]
-    sides = [on_scale.isel(part) for part in parts]
-    for recipe, part in zip(recipes, parts, strict=True):
-        own = repeated_runs(run.values.isel(part), sample.sample_dim)
-        repeats.setdefault(f"recipe {recipe!r}: ", []).append(own)
-    contrast = _paired(sides, sample.sample_dim) if paired else _welch(sides, sample.sample_dim)
-    notices.extend(_noticed(sample, recipes, run))
-    return _interval(contrast, run, scale, level, recipes, [len(p) for p in order]), scale
-
-
-@dataclass(frozen=True)
-class _Contrast:
-    """A difference on the scale, its standard error and degrees of freedom."""
-
-    estimate: xr.DataArray
-    error: xr.DataArray
-    df: xr.DataArray
-    sides: tuple[Moments, Moments]
-    identical: xr.DataArray
-
-
-def _welch(sides: Sequence[xr.DataArray], sample_dim: str) -> _Contrast:
-    first, second = (moments(side, sample_dim) for side in sides)
-    shares = [m.variance / m.n.where(m.n > 0) for m in (first, second)]
-    usable = first.has_interval & second.has_interval
-    total = (shares[0] + shares[1]).where(usable)
-    spent = shares[0] ** 2 / (first.n - 1).where(usable) + shares[1] ** 2 / (second.n - 1).where(usable)
-    identical = first.identical | second.identical
-    with np.errstate(invalid="ignore"):
-        difference = first.mean - second.mean
-    return _Contrast(difference, total**0.5, total**2 / spent, (first, second), identical)
-
-
-def _paired(sides: Sequence[xr.DataArray], sample_dim: str) -> _Contrast:
-    both = sides[0].notnull() & sides[1].notnull()
-    kept = [side.where(both) for side in sides]
-    with np.errstate(invalid="ignore"):
-        found = moments(kept[0] - kept[1], sample_dim)
-    error = (found.variance / found.n.where(found.has_interval)) ** 0.5
-    first, second = (moments(side, sample_dim) for side in kept)
-    return _Contrast(
-        found.mean, error, (found.n - 1).where(found.has_interval), (first, second), found.identical
-    )
-
-
-def _interval(
-    contrast: _Contrast,
-    run: RunValues,
-    scale: Scale,
-    level: float,
-    recipes: tuple[str, str],
-    n_all: Sequence[int],
-) -> xr.Dataset:
-    half = t_quantile(level, contrast.df) * contrast.error
+def _cells(contrast: Contrast, level: float, recipes: tuple[str, str], assumed: bool) -> xr.Dataset:
+    scale, error, estimate = contrast.scale, contrast.error, contrast.estimate
+    half = error.half_width(level)
     first, second = contrast.sides
     numbers = {
-        "estimate": scale.contrast_inverse(contrast.estimate),
-        "low": scale.contrast_inverse(contrast.estimate - half),
-        "high": scale.contrast_inverse(contrast.estimate + half),
-        "p_value": p_value(contrast.estimate / contrast.error, contrast.df),
-        "df": contrast.df,
+        "estimate": scale.contrast_inverse(estimate),
+        "low": scale.contrast_inverse(estimate - half),
+        "high": scale.contrast_inverse(estimate + half),
+        "p_value": 2 * error.tail(abs(estimate)),
+        "df": error.df,
         "mean_a": scale.inverse(first.mean),
         "mean_b": scale.inverse(second.mean),
         "n_a": first.n,
         "n_b": second.n,
-        "n_matrices": run.n_matrices,
-        "n_undefined": run.n_undefined,
+        "n_matrices": contrast.run.n_matrices,
+        "n_undefined": contrast.run.n_undefined,
     }
-    like = contrast.estimate
-    whole = {name: cell_array(_bare(array), like) for name, array in numbers.items()}
-    reasons = comparison_reasons(contrast.sides, contrast.identical, whole["n_undefined"], recipes, n_all)
-    return xr.Dataset(whole | {"reason": text_array(like, reasons)})
-
-
-def _bare(array: xr.DataArray) -> xr.DataArray:
-    """Coordinates of single runs do not describe a contrast."""
-    return array.drop_vars(["recipe", "seed", "run", "progress"], errors="ignore")
-
-
-def _by_seed(sample: Sample, group: Group) -> tuple[int, ...]:
-    seeds = sample.values.coords.get("seed")
-    if seeds is None or seeds.dims != (sample.sample_dim,):
-        raise SampleError(
-            f"paired=True, but the data have no coordinate `seed` along {sample.sample_dim!r}. "
-            "Attach it with data.assign_coords(seed=(...)), or compare unpaired."
-        )
-    return tuple(sorted(group.positions, key=lambda position: seeds.values[position]))
-
-
-def _check_seeds(sample: Sample, order: Sequence[Sequence[int]], recipes: tuple[str, str]) -> None:
-    seeds = [sample.values["seed"].values[list(positions)].tolist() for positions in order]
-    if seeds[0] != seeds[1] or len(set(seeds[0])) != len(seeds[0]):
-        raise SampleError(
-            f"paired=True, but recipe {recipes[0]!r} has seeds {seeds[0]} and {recipes[1]!r} has {seeds[1]}. "
-            "Each seed must occur once in both: select common seeds, or compare unpaired."
-        )
-
-
-def _noticed(sample: Sample, recipes: tuple[str, str], run: RunValues) -> list[Notice]:
-    if not run.undefined:
-        return []
-    why = f"in some run of {recipes[0]!r} or {recipes[1]!r} and are left out of both there"
-    return [matrices_left_out(sample.name, run.undefined, sample.n_matrices, why)]
+    whole = {name: cell_array(bare(array), estimate) for name, array in numbers.items()}
+    reasons = comparison_reasons(
+        contrast.sides, contrast.identical, whole["n_undefined"], recipes, contrast.n_all, assumed=assumed
+    )
+    return xr.Dataset(whole | {"reason": text_array(estimate, reasons)})
 
 
 def _units(variable: Any, scale: Scale) -> Any:

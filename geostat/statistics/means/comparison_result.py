@@ -9,6 +9,7 @@ from geostat.results import Column, LabelledResult, Row
 from geostat.results.base import percent
 from geostat.results.numbers import interval_text, p_value_text
 from geostat.results.table import Text
+from geostat.statistics.means.multiplicity_words import method_alone, p_columns, unadjusted
 from geostat.statistics.words.told import has_value, last_with_value, own_step, shared_step
 
 __all__ = ["ComparisonResult"]
@@ -47,22 +48,23 @@ class ComparisonResult(LabelledResult):
 
     @property
     def p_value(self) -> xr.DataArray | xr.Dataset:
-        """Two-sided p-values of no difference; one per cell, not adjusted."""
+        """Two-sided p-values of no difference; one per cell, not adjusted (see `adjust`)."""
         return self.quantity("p_value")
 
     def columns(self) -> Sequence[Column]:
         """Contrast with interval, p-value, runs on each side."""
         return [
             Column(f"{self.a} against {self.b} [{percent(self.level or 0)} interval]", _interval),
-            Column("p", lambda row: p_value_text(row["p_value"])),
+            *p_columns(self.settings, "p"),
             Column(f"runs ({self.a}, {self.b})", lambda row: Text(f"{row['n_a']}, {row['n_b']}")),
         ]
 
     def statement(self) -> str:
         """One sentence for a paper: level, method, sampling unit, n."""
         told = [self._told(name) for name in self.cells]
-        how = f"{percent(self.level or 0)} {self.method}, the run being the unit of sampling"
-        return f"{self.a} against {self.b}: {'; '.join(told)} ({how}; p-values unadjusted)."
+        method = method_alone(self.method, self.settings)
+        how = f"{percent(self.level or 0)} {method}, the run being the unit of sampling"
+        return f"{self.a} against {self.b}: {'; '.join(told)} ({how}; {unadjusted(self.settings)})."
 
     def _told(self, name: str) -> str:
         what = self.variables[name].label
@@ -82,7 +84,7 @@ class ComparisonResult(LabelledResult):
         kind = "difference" if self.settings["scale"][row["variable"]] == "identity" else "ratio"
         where = f" ({', '.join(shown)})" if shown else ""
         text = interval_text(row["estimate"], row["low"], row["high"]).plain.removesuffix(" --")
-        p = p_value_text(row["p_value"]).plain
+        p = p_value_text(row.get("p_adjusted", row["p_value"])).plain
         tail = f", p {p if p.startswith('<') else '= ' + p}" if row["low"] == row["low"] else ", no interval"
         return f"{kind}{where}{at} {text}{tail} (n = {row['n_a']} and {row['n_b']} runs)"
 

@@ -1,18 +1,20 @@
 """The mean of a recipe over its runs, with the t-interval that covers at few seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
 from geostat.errors import UndefinedWarning
 from geostat.statistics.means.mean_result import MeanResult
-from geostat.statistics.means.scales import Scale, ScaleName, choose_scale, on_scales
+from geostat.statistics.means.sampling_error import SamplingError
+from geostat.statistics.means.scales import SCALES, Scale, ScaleChoice, choose_scale, on_scales
+from geostat.statistics.means.sharing import SeedVariance, VarianceName, declare_variance
 from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
 from geostat.statistics.runs.arguments import Sample, Samples, Weighting, check_level, gather
 from geostat.statistics.runs.confounding import mixed
 from geostat.statistics.runs.groups import Group, group_by_recipe, with_progress
-from geostat.statistics.runs.moments import Moments, moments, t_quantile
+from geostat.statistics.runs.moments import Moments, moments
 from geostat.statistics.runs.repeats import Repeats, repeated_runs, repeats_notices
 from geostat.statistics.words.notices import Notice, give, matrices_left_out
 from geostat.statistics.words.reasons import mean_reasons, text_array
@@ -34,7 +36,10 @@ def mean_ci(
     sample_dim: str = "run",
     level: float = 0.95,
     weighting: Weighting | None = None,
-    scale: ScaleName = "identity",
+    scale: ScaleChoice = "auto",
+    variance: VarianceName = "own",
+    earlier: xr.DataArray | xr.Dataset | None = None,
+    assumed_seed_sd: float | Mapping[str, float] | None = None,
 ) -> MeanResult:
     r"""Mean over runs with a t-interval.
 
@@ -46,6 +51,13 @@ def mean_ci(
     It is not an interval over matrices: a run's matrices are a fixed, correlated list, and resampling
     them covers far less than it says. One run has no interval, only a value and the reason. The
     standard deviation over matrices is reported as heterogeneity.
+
+    With two or three runs a recipe the interval is wide because each recipe's variance is hardly known.
+    It narrows when sharing is *declared*: ``variance="pooled"`` gives all recipes of the data one
+    variance, with :math:`\sum_r (S_r - 1)` degrees of freedom; ``"moderated"`` takes their variances as
+    draws from one distribution [1]_ whose parameters are integrated out, so that each recipe keeps as much
+    of its own variance as the data speak for. Recipes with a single run, or with identical runs, lend
+    nothing and get nothing.
 
     Parameters
     ----------
@@ -61,9 +73,21 @@ def mean_ci(
         Confidence level in (0, 1).
     weighting : {"matrix", "parameters"}, optional
         Weights over matrices; by default what the metric's attributes say.
-    scale : {"identity", "log", "logit"}
+    scale : {"auto", "identity", "log", "logit"}
         Scale on which run averages are averaged and the interval is formed; ends are transformed back,
-        so that the estimand becomes a geometric (or logit) mean over runs.
+        so that the estimand becomes a geometric (or logit) mean over runs. ``"auto"`` follows the metric's
+        ``valid_min`` and ``valid_max``: logit between 0 and 1, log for others that are never negative,
+        otherwise identity; identity too where no recipe has two runs. A value on the end of a scale
+        (exactly 0 or 1) leads back to identity, with a warning.
+    variance : {"own", "pooled", "moderated"}
+        Whose variance over seeds an interval rests on. Recipes that share it are those in the data.
+    earlier : xarray.DataArray or xarray.Dataset, optional
+        Runs of earlier studies, of the same metrics and with the same labels of cells, whose variance
+        over seeds is shared too; their means are not.
+    assumed_seed_sd : float or mapping of str to float, optional
+        Standard deviation over seeds taken as known, on the scale of the interval (identity unless
+        ``scale`` names another): a normal interval in every cell, the only kind that one run can have.
+        Its scope is ``"model-dependent"``.
 
     Returns
     -------
@@ -85,6 +109,11 @@ def mean_ci(
     GeostatWarning
         If runs of a recipe differ in storage or length of training.
 
+    References
+    ----------
+    .. [1] Smyth (2004), section 3; there the parameters are estimated and plugged in, which needs
+       thousands of variances, not a handful of recipes.
+
     Examples
     --------
     >>> import xarray as xr
@@ -99,12 +128,24 @@ def mean_ci(
     (22.0, 19.52, 24.48)
     >>> mean_ci(srank.isel(run=0)).ci is None
     True
+    >>> alone = mean_ci(srank.isel(run=0), assumed_seed_sd=1.5)
+    >>> alone.scope, round(float(alone.low), 2), round(float(alone.high), 2)
+    ('model-dependent', 18.06, 23.94)
     """
     check_level(level)
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
+    seeds = declare_variance(
+        gathered,
+        variance,
+        earlier=earlier,
+        assumed_seed_sd=assumed_seed_sd,
+        dim=dim,
+        sample_dim=sample_dim,
+        weighting=weighting,
+    )
     notices = list(gathered.notices)
     repeats: dict[str, list[Repeats]] = {}
-    found = {sample.name: _cells(sample, level, scale, notices, repeats) for sample in gathered.samples}
+    found = {s.name: _cells(s, level, scale, seeds, notices, repeats) for s in gathered.samples}
     notices += repeats_notices(repeats)
     scales = {name: used for name, (_, used) in found.items()}
     return MeanResult(
@@ -112,10 +153,10 @@ def mean_ci(
         cells={name: cells for name, (cells, _) in found.items()},
         title=_title(gathered),
         estimand=_estimand(gathered, scales),
-        method=on_scales(f"t-interval over {sample_dim}s", scales),
-        scope="population of runs" if _any_interval(found) else "within-run",
+        method=on_scales(f"{seeds.interval_word('t-interval')} over {sample_dim}s", scales) + seeds.words,
+        scope=seeds.scope if _any_interval(found) else "within-run",
         level=level,
-        assumptions=ASSUMPTIONS,
+        assumptions=(*ASSUMPTIONS, *seeds.assumptions),
         warnings=give(dict.fromkeys(notices)),
         settings={
             "dim": dim,
@@ -123,45 +164,76 @@ def mean_ci(
             "weighting": {sample.name: sample.weighting for sample in gathered.samples},
             "scale": {name: used.name for name, used in scales.items()},
             "left_out": list(gathered.left_out),
+            **seeds.settings,
         },
     )
 
 
 def _cells(
-    sample: Sample, level: float, scale_name: str, notices: list[Notice], repeats: dict[str, list[Repeats]]
+    sample: Sample,
+    level: float,
+    scale_name: str,
+    seeds: SeedVariance,
+    notices: list[Notice],
+    repeats: dict[str, list[Repeats]],
 ) -> tuple[xr.Dataset, Scale]:
     groups = group_by_recipe(sample)
     notices.extend(mixed(sample, groups))
     runs = [aggregate(sample, group.positions) for group in groups]
-    scale, fallback = choose_scale(scale_name, [run.values for run in runs], sample.name)
-    if fallback:
-        notices.append(Notice(UndefinedWarning, fallback))
+    scale = _scale(scale_name, sample, groups, runs, seeds, notices)
+    with np.errstate(invalid="ignore"):
+        found = [moments(scale.forward(run.values), sample.sample_dim) for run in runs]
     parts = []
-    for group, run in zip(groups, runs, strict=True):
-        found = moments(scale.forward(run.values), sample.sample_dim)
-        parts.append(_interval(found, run, scale, level, len(group.positions)))
+    for i, (group, run) in enumerate(zip(groups, runs, strict=True)):
+        error = seeds.error([found[i]], [*found[:i], *found[i + 1 :]], sample, scale)
+        parts.append(_interval(found[i], error, run, scale, level, len(group.positions), seeds))
         notices.extend(_noticed(sample, group, run))
         whose = f"recipe {group.recipe!r}: " if group.recipe else ""
         repeats.setdefault(whose, []).append(repeated_runs(run.values, sample.sample_dim))
     return with_progress(_joined(parts, groups), sample, groups), scale
 
 
-def _interval(found: Moments, run: RunValues, scale: Scale, level: float, n_all: int) -> xr.Dataset:
-    df = (found.n - 1).where(found.has_interval)
-    half = t_quantile(level, df) * np.sqrt(found.variance / found.n.where(found.n > 0))
+def _scale(
+    name: str,
+    sample: Sample,
+    groups: Sequence[Group],
+    runs: Sequence[RunValues],
+    seeds: SeedVariance,
+    notices: list[Notice],
+) -> Scale:
+    alone = all(len(group.positions) == 1 for group in groups)
+    if name == "auto" and (alone or seeds.assumed):
+        return SCALES["identity"]
+    values = [run.values for run in [*runs, *seeds.earlier.get(sample.name, ())]]
+    scale, fallback = choose_scale(name, values, sample.name, sample.variable)
+    notices.extend([Notice(UndefinedWarning, fallback)] if fallback else [])
+    return scale
+
+
+def _interval(
+    found: Moments,
+    error: SamplingError,
+    run: RunValues,
+    scale: Scale,
+    level: float,
+    n_all: int,
+    seeds: SeedVariance,
+) -> xr.Dataset:
+    half = error.half_width(level)
     numbers = {
         "estimate": scale.inverse(found.mean),
         "low": scale.inverse(found.mean - half),
         "high": scale.inverse(found.mean + half),
         "n_runs": found.n,
-        "df": df,
+        "df": error.df,
+        "seed_sd": error.error * found.n**0.5,
         "n_matrices": run.n_matrices,
         "n_undefined": run.n_undefined,
         "spread": run.spread,
     }
     whole = {name: cell_array(array, found.mean) for name, array in numbers.items()}
-    reason = text_array(found.mean, mean_reasons(found, whole["n_undefined"], n_all))
-    return xr.Dataset(whole | {"reason": reason})
+    reasons = mean_reasons(found, whole["n_undefined"], n_all, assumed=bool(seeds.assumed))
+    return xr.Dataset(whole | {"reason": text_array(found.mean, reasons)})
 
 
 def _joined(parts: Sequence[xr.Dataset], groups: Sequence[Group]) -> xr.Dataset:

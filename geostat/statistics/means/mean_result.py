@@ -21,9 +21,11 @@ TOLD = 6
 class MeanResult(LabelledResult):
     """Means of recipes over their runs, with intervals where two or more runs allow one.
 
-    A row holds labels, ``estimate``, ``low``, ``high``, ``n_runs``, ``df``, ``n_matrices``,
-    ``n_undefined`` (matrices left out), ``spread`` (standard deviation over matrices within a run,
-    averaged over runs: heterogeneity, no uncertainty) and ``reason``.
+    A row holds labels, ``estimate``, ``low``, ``high``, ``n_runs``, ``df`` (infinite for a normal
+    interval, NaN where variances are moderated), ``seed_sd`` (standard deviation over runs that the
+    interval rests on, on its scale), ``n_matrices``, ``n_undefined`` (matrices left out), ``spread``
+    (standard deviation over matrices within a run, averaged over runs: heterogeneity, no uncertainty)
+    and ``reason``.
     """
 
     @property

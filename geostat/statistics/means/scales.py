@@ -1,4 +1,4 @@
-"""Scales on which runs are averaged: identity, log, logit."""
+"""Scales on which runs are averaged: identity, log, logit, by choice or from a metric's bounds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import SampleError
+from geostat.results import Variable
 
-__all__ = ["SCALES", "Scale", "ScaleName", "choose_scale", "on_scales"]
+__all__ = ["SCALES", "Scale", "ScaleChoice", "ScaleName", "choose_scale", "on_scales", "scale_of_bounds"]
 
 ScaleName = Literal["identity", "log", "logit"]
+ScaleChoice = Literal["auto", "identity", "log", "logit"]
 Array = npt.NDArray[np.float64]
 
 
@@ -64,17 +66,48 @@ SCALES: dict[str, Scale] = {
 }
 
 
-def choose_scale(name: str, groups: Sequence[xr.DataArray], variable: str) -> tuple[Scale, str]:
+def scale_of_bounds(variable: Variable) -> ScaleName:
+    """Scale on which a metric's bounds lie at infinity.
+
+    Parameters
+    ----------
+    variable : Variable
+        With the bounds that theory gives it.
+
+    Returns
+    -------
+    {"identity", "log", "logit"}
+        Logit between 0 and 1; log for any other metric that is never negative; otherwise identity, also
+        where the data carry no bounds.
+
+    Examples
+    --------
+    >>> scale_of_bounds(Variable("update_sparsity", valid_min=0.0, valid_max=1.0))
+    'logit'
+    >>> scale_of_bounds(Variable("stable_rank", valid_min=1.0))
+    'log'
+    """
+    low, high = variable.valid_min, variable.valid_max
+    if low is None or low < 0:
+        return "identity"
+    return "logit" if high == 1 else "log"
+
+
+def choose_scale(
+    name: str, groups: Sequence[xr.DataArray], variable: str, bounds: Variable | None = None
+) -> tuple[Scale, str]:
     """Pick the scale, or fall back to identity where a value sits on its end.
 
     Parameters
     ----------
     name : str
-        ``"identity"``, ``"log"`` or ``"logit"``.
+        ``"identity"``, ``"log"``, ``"logit"``, or ``"auto"`` for the one that the metric's bounds ask for.
     groups : sequence of xarray.DataArray
         One value per run and cell, for every group of runs.
     variable : str
         Name of the metric, for messages.
+    bounds : Variable, optional
+        The metric, for ``"auto"``.
 
     Returns
     -------
@@ -84,29 +117,35 @@ def choose_scale(name: str, groups: Sequence[xr.DataArray], variable: str) -> tu
     Raises
     ------
     SampleError
-        If the scale is unknown or a value lies outside its domain.
+        If the scale is unknown, or a value lies outside the domain of one that was asked for by name.
     """
-    if name not in SCALES:
-        raise SampleError(f"scale={name!r} is not known. Pass one of {', '.join(SCALES)}.")
-    scale = SCALES[name]
+    asked = scale_of_bounds(bounds) if name == "auto" and bounds is not None else name
+    if asked not in SCALES:
+        raise SampleError(f"scale={name!r} is not known. Pass one of auto, {', '.join(SCALES)}.")
+    scale = SCALES[asked]
     if not scale.ends:
         return scale, ""
     low, high = scale.ends[0], scale.ends[1] if len(scale.ends) > 1 else np.inf
     flat = np.concatenate([group.values.ravel() for group in groups])
     outside = flat[(flat < low) | (flat > high)]
-    if outside.size:
+    if outside.size and name != "auto":
         raise SampleError(
             f"{variable}: scale={name!r} needs values in [{low:g}, {high:g}], found {outside.min():g}. "
             "Use scale='identity'."
         )
     hits = int(np.isin(flat, scale.ends).sum())
-    if not hits:
+    if not hits and not outside.size:
         return scale, ""
     where = " or ".join(f"{end:g}" for end in scale.ends)
-    return SCALES["identity"], (
-        f"{variable}: {hits} of the runs' values are exactly {where}, where the {name} scale is infinite. "
+    found = f"exactly {where}, where the {asked} scale is infinite"
+    if outside.size:
+        found = f"{where} or beyond (found {outside.min():g}), where there is no {asked} scale"
+    told = (
+        f"{variable}: {hits + outside.size} of the runs' values are {found}. "
         "The identity scale is used instead, for all cells of this metric."
     )
+    # An infinite value is told by the reason of its cell.
+    return SCALES["identity"], told if hits or np.isfinite(outside).any() else ""
 
 
 def on_scales(method: str, scales: Mapping[str, Scale]) -> str:

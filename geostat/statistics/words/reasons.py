@@ -7,7 +7,15 @@ import xarray as xr
 
 from geostat.statistics.runs.moments import Moments
 
-__all__ = ["NO_COMMON_MATRIX", "NO_VALUE", "comparison_reasons", "mean_reasons", "one_run", "text_array"]
+__all__ = [
+    "IDENTICAL",
+    "NO_COMMON_MATRIX",
+    "NO_VALUE",
+    "comparison_reasons",
+    "mean_reasons",
+    "one_run",
+    "text_array",
+]
 
 NO_VALUE = "no run has a value here"
 NO_COMMON_MATRIX = (
@@ -42,7 +50,7 @@ def one_run(n_all: int, whose: str = "") -> str:
     )
 
 
-def mean_reasons(found: Moments, n_undefined: xr.DataArray, n_all: int) -> Reasons:
+def mean_reasons(found: Moments, n_undefined: xr.DataArray, n_all: int, *, assumed: bool = False) -> Reasons:
     """Reasons for the cells of a mean.
 
     Parameters
@@ -53,19 +61,21 @@ def mean_reasons(found: Moments, n_undefined: xr.DataArray, n_all: int) -> Reaso
         Matrices left out per cell.
     n_all : int
         Runs of the recipe.
+    assumed : bool
+        Whether the standard deviation over seeds was passed, so that none need be estimated.
 
     Returns
     -------
     list of tuple
         Conditions and texts.
     """
-    return [
+    without_value = [
         ((found.n == 0) & (n_undefined > 0), NO_COMMON_MATRIX),
         (found.n == 0, NO_VALUE),
         (found.infinite, INFINITE),
-        (found.n == 1, one_run(n_all)),
-        (found.identical, IDENTICAL),
     ]
+    unknown = [(found.n == 1, one_run(n_all)), (found.identical, IDENTICAL)]
+    return without_value if assumed else without_value + unknown
 
 
 def text_array(like: xr.DataArray, reasons: Reasons) -> xr.DataArray:
@@ -96,6 +106,8 @@ def comparison_reasons(
     n_undefined: xr.DataArray,
     recipes: Sequence[str],
     n_all: Sequence[int],
+    *,
+    assumed: bool = False,
 ) -> Reasons:
     """Reasons for the cells of a comparison.
 
@@ -111,6 +123,8 @@ def comparison_reasons(
         Names of a and b.
     n_all : sequence of int
         Runs of a and b.
+    assumed : bool
+        Whether the standard deviation over seeds was passed, so that none need be estimated.
 
     Returns
     -------
@@ -119,10 +133,13 @@ def comparison_reasons(
     """
     nothing = (sides[0].n == 0) & (sides[1].n == 0)
     pairs = list(zip(sides, recipes, n_all, strict=True))
-    return [
+    without_value = [
         (nothing & (n_undefined > 0), NO_COMMON_MATRIX),
         *((side.n == 0, f"no run of recipe {recipe!r} has a value here") for side, recipe, _ in pairs),
         (sides[0].infinite | sides[1].infinite, INFINITE),
+    ]
+    unknown = [
         *((side.n == 1, one_run(count, f" of recipe {recipe!r}")) for side, recipe, count in pairs),
         (identical, IDENTICAL),
     ]
+    return without_value if assumed else without_value + unknown

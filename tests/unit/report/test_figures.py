@@ -6,9 +6,9 @@ import xarray as xr
 
 from geostat.errors import SampleError
 from geostat.report import panel, trajectory
-from geostat.report.lines import axis_label
-from geostat.report.style import looks, spread_labels
 from geostat.results import Variable
+from geostat.results.axes import axis_label
+from geostat.results.style import looks, spread_labels
 from geostat.statistics import mean_ci
 
 
@@ -133,7 +133,7 @@ def test_a_result_is_drawn_as_it_is(dataset):
 
 def test_a_log_scale_gets_a_logarithmic_axis(dataset):
     assert trajectory(dataset.srank, scale="log").axes[0].get_yscale() == "log"
-    figure = panel(dataset, ["srank", "accuracy"], scales={"accuracy": "log"})
+    figure = panel(dataset, ["srank", "accuracy"], scales={"srank": "identity", "accuracy": "log"})
     assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log"]
 
 

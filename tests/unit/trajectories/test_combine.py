@@ -77,7 +77,7 @@ def test_stores_combine_lazily_and_flow_into_statistics(tmp_path, geostat_run):
     shifted = other.assign(stable_rank=other.stable_rank + 1.0)
     combined = gs.combine({("a", 0): store, ("a", 1): shifted})
     means = combined.stable_rank.mean("matrix").sel(step=40).values
-    result = gs.mean_ci(combined.stable_rank.sel(step=40))
+    result = gs.mean_ci(combined.stable_rank.sel(step=40), scale="identity")
     half = 12.706204736174694 * means.std(ddof=1) / np.sqrt(2)  # t quantile, 1 degree of freedom
     assert float(result.estimate.sel(recipe="a")) == pytest.approx(means.mean())
     assert float(result.high.sel(recipe="a")) == pytest.approx(means.mean() + half)

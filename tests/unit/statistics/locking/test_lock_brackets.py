@@ -63,6 +63,14 @@ def test_a_curve_outside_at_the_end_never_locks():
     assert "299" in row["reason"]
 
 
+def test_the_last_checkpoint_outside_is_known_of_runs_without_an_onset_too():
+    never = only(lock_brackets(curve([5, 5, 5, 5, 9]), reference=5.0, margin=0.5, dim=None))
+    short = only(lock_brackets(curve([9, 9, 9, 5, 5]), reference=5.0, margin=0.5, dim=None))
+    assert (never["last_out"], short["last_out"]) == (299, 191)
+    assert math.isnan(never["first_in"])
+    assert math.isnan(short["first_in"])
+
+
 def test_a_stay_shorter_than_the_persistence_cannot_tell():
     # From 255 to 299 are 44 steps, less than 25% of 299; from 191 they are 108, more.
     short = only(lock_brackets(curve([9, 9, 9, 5, 5]), reference=5.0, margin=0.5, dim=None))
