@@ -255,6 +255,10 @@ class Result(ABC):
         text += f" {self.planned[0].upper()}{self.planned[1:]}." if self.planned else ""
         return self.table().to_latex(caption=text, label=label, standalone=standalone)
 
+    def drawn(self) -> str:
+        """Say below a picture what its intervals are."""
+        return f"{percent(self.level or 0)} {self.method}"
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Picture for a paper: estimates with their intervals, and why some have none.
 
@@ -330,7 +334,7 @@ def percent(level: float) -> str:
     str
         ``"95%"``.
     """
-    return f"{100 * level:.10g}%"
+    return f"{100 * level:.6g}%"
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import textwrap
 from typing import TYPE_CHECKING
 
-from geostat.results.base import percent
 from geostat.results.drawing_brackets import draw_brackets, holds_brackets
 from geostat.results.drawing_curves import draw_curves, horizontal
 from geostat.results.drawing_rows import draw_rows
@@ -55,6 +54,6 @@ def _say_method(result: "Result", axes: "Axes") -> None:
     """Below a figure of our own: what the intervals are."""
     from matplotlib.figure import Figure
 
-    told = textwrap.fill(f"{percent(result.level or 0)} {result.method}", WIDE_CAPTION)
+    told = textwrap.fill(result.drawn(), WIDE_CAPTION)
     if isinstance(axes.figure, Figure) and result.level is not None:
         axes.figure.supxlabel(told, fontsize=SMALL, color="0.3", x=0.01, ha="left")

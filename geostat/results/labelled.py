@@ -135,13 +135,15 @@ class LabelledResult(Result):
         """Interval with coordinate ``ci_bound`` (low, high); None where no cell has one."""
         if not self._has_interval():
             return None
-        ends = [self.quantity(end) for end in self.interval_quantities]
+        first = self.interval_quantities[0]
+        bounded = replace(self, cells={name: cells for name, cells in self.cells.items() if first in cells})
+        ends = [bounded.quantity(end) for end in self.interval_quantities]
         bound = xr.DataArray(
             np.array(["low", "high"], np.dtypes.StringDType()), dims="ci_bound", name="ci_bound"
         )
         low, high = (end.to_dataset(name="ci") if isinstance(end, xr.DataArray) else end for end in ends)
         joined = xr.concat([low, high], dim=bound, coords="minimal", compat="override", join="exact")
-        return joined["ci"].rename(next(iter(self.cells))) if self.single else joined
+        return joined["ci"].rename(next(iter(bounded.cells))) if self.single else joined
 
     def _has_interval(self) -> bool:
         low = self.interval_quantities[0]

@@ -170,7 +170,7 @@ def _keys(result: "Result", rows: Sequence[Row]) -> tuple[str, str, str]:
     low, high = getattr(result, "interval_quantities", ("low", "high"))
     if not rows or low not in rows[0]:
         raise SampleError(
-            f"a {type(result).__name__} holds no estimates with intervals to draw. "
+            f"{type(result).__name__} holds no estimates with intervals to draw. "
             "Draw what you need from result.to_frame()."
         )
     if low != "low":

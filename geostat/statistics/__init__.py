@@ -1,7 +1,9 @@
 """Labelled arrays in, frozen results out: the sampling unit is the run, never the matrix."""
 
+from geostat.statistics.bootstraps.bootstrap import BootstrapResult, bootstrap_ci
 from geostat.statistics.calibration.calibration import calibrate
 from geostat.statistics.changepoints.changepoint import ChangepointResult, fit_changepoint
+from geostat.statistics.doses.dose_response import DoseResponseResult, dose_response
 from geostat.statistics.locking.band_entry import BandEntryResult, band_entry
 from geostat.statistics.locking.brackets import LockResult, at_least, lock_brackets
 from geostat.statistics.locking.fit_onset import FitOnsetResult, fit_onset
@@ -9,18 +11,16 @@ from geostat.statistics.locking.locked_share import ShareResult, locked_share
 from geostat.statistics.locking.locking_onset import LockingResult, locking_onset
 from geostat.statistics.locking.median_onset import MedianOnsetResult, median_onset
 from geostat.statistics.locking.onset_exists import ExistenceResult, onset_exists
-from geostat.statistics.means.bootstrap import BootstrapResult, bootstrap_ci
 from geostat.statistics.means.comparison import ComparisonResult, compare
-from geostat.statistics.means.dose_response import DoseResponseResult, dose_response
 from geostat.statistics.means.equivalence import EquivalenceResult, equivalence
 from geostat.statistics.means.mean import MeanResult, mean_ci
 from geostat.statistics.means.multiplicity import adjust, adjust_p_values
-from geostat.statistics.means.power import PowerResult, power
 from geostat.statistics.plans.analysis import Analysis
 from geostat.statistics.plans.frozen import FrozenAnalysis
 from geostat.statistics.regimes.classification import RegimeResult, classify_regime
 from geostat.statistics.regimes.matching import displacement_matched
 from geostat.statistics.regimes.published import published_figures
+from geostat.statistics.sample_size.power import PowerResult, power
 
 __all__ = [
     "Analysis",

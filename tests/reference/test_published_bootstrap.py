@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from geostat.statistics.means.bootstrap_intervals import bootstrap_interval
-from geostat.statistics.means.resampling import MEAN, from_callable
+from geostat.statistics.bootstraps.bootstrap_intervals import bootstrap_interval
+from geostat.statistics.bootstraps.resampling import MEAN, from_callable
 
 AIRCONDIT = np.array([3.0, 5, 7, 18, 43, 85, 91, 98, 100, 130, 230, 487])
 """Hours between failures of air-conditioning: their example 1.1."""

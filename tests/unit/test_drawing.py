@@ -11,7 +11,15 @@ import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError
 from geostat.results.marks import Mark
-from geostat.statistics import at_least, compare, lock_brackets, mean_ci
+from geostat.statistics import (
+    at_least,
+    compare,
+    dose_response,
+    equivalence,
+    lock_brackets,
+    mean_ci,
+    power,
+)
 from geostat.statistics.changepoints.changepoint import fit_changepoint
 
 STEPS = (63, 127, 191, 255, 299)
@@ -218,3 +226,20 @@ def test_pictures_are_saved_and_pyplot_is_left_alone(tmp_path):
 def test_results_are_imported_without_matplotlib():
     code = "import sys, geostat.results; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_line_below_a_picture_names_the_interval_that_is_drawn():
+    steps = [10, 20]
+    values = np.random.default_rng(0).normal(20, 1, (6, 2))
+    coords = {
+        "recipe": ("run", ["a"] * 3 + ["b"] * 3),
+        "alpha": ("run", [0.0] * 3 + [1.0] * 3),
+        "step": steps,
+    }
+    data = xr.DataArray(values, dims=("run", "step"), coords=coords, attrs={"units": "1"}, name="m")
+    same = equivalence(data, "a", "b", margin=1.0, dim=None)
+    assert same.plot().figure.get_supxlabel().startswith("90% interval; two one-sided")
+    plan = power("mean_ci", seed_sd=data, half_width=1.0, dim=None, n_runs=(2, 5))
+    assert plan.plot().figure.get_supxlabel().startswith("power at the ends of the pilot's 95% interval")
+    doses = dose_response(data.drop_vars("recipe"), "alpha", reference=0.0, margin=1.0, dim=None, rng=0)
+    assert "95% Welch t-interval of the difference, pointwise" in doses.plot().figure.get_supxlabel()

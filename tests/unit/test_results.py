@@ -9,11 +9,32 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from geostat import statistics
 from geostat.errors import SampleError
+from geostat.protocols import PROTOCOLS
 from geostat.results import Variable
 from geostat.results.numbers import interval_text, number_text, onset_text, p_value_text
 from geostat.results.table import Column, Text, build_table, escape_latex
-from geostat.statistics import MeanResult, at_least, compare, lock_brackets, mean_ci
+from geostat.statistics import (
+    MeanResult,
+    adjust,
+    at_least,
+    band_entry,
+    bootstrap_ci,
+    classify_regime,
+    compare,
+    dose_response,
+    equivalence,
+    fit_changepoint,
+    fit_onset,
+    lock_brackets,
+    locked_share,
+    locking_onset,
+    mean_ci,
+    median_onset,
+    onset_exists,
+    power,
+)
 
 
 def runs(recipes=("opd", "opd", "opd", "rlvr"), name="stable_rank", scale=1.0):
@@ -38,13 +59,92 @@ def several():
     return mean_ci(two.assign_attrs(protocol="shen2026", protocol_hash="0123"))
 
 
+def capture():
+    onsets, steps = np.array([63, 127, 127, 191, 127, 63]), np.array([31, 63, 127, 191, 255, 299])
+    return xr.DataArray(
+        (steps >= onsets[:, None]) * np.linspace(0.8, 0.9, 6)[:, None],
+        dims=("run", "step"),
+        coords={"step": steps},
+        attrs={"units": "1"},
+        name="forward_capture",
+    )
+
+
+def settling():
+    steps = np.arange(10, 1001, 45)
+    noise = 0.02 * np.random.default_rng(0).normal(size=(3, steps.size))
+    return xr.DataArray(
+        1 + np.exp(-steps / 150) + noise,
+        dims=("run", "step"),
+        coords={"step": steps},
+        attrs={"units": "degree"},
+        name="angle",
+    )
+
+
+def doses(per_dose=2):
+    alpha = np.repeat([1.0, 0.5, 0.25, 0.01], per_dose)
+    values = np.where(alpha < 0.1, 26.0, 20.0) + 0.1 * np.arange(alpha.size)
+    return xr.DataArray(
+        values, dims="run", coords={"alpha": ("run", alpha)}, attrs={"units": "1"}, name="stable_rank"
+    )
+
+
+def response(per_dose=2):
+    return dose_response(doses(per_dose), "alpha", reference=1.0, margin=1.0, dim=None, rng=0, n_resamples=99)
+
+
+def published():
+    values = {
+        "update_sparsity": ("run", [0.76, 0.78, 0.77, 0.79], {"units": "1"}),
+        "normalized_spectral_shift": ("run", [1.1e-5, 0.9e-5, 1.0e-5, 1.2e-5], {"units": "1"}),
+    }
+    data = xr.Dataset(values, attrs={"protocol_hash": PROTOCOLS["shen2026"].hash})
+    return classify_regime(data, boundaries="published", metrics=list(values), dim=None)
+
+
+def broken():
+    """Infinite and missing values, and a recipe with one run."""
+    data = runs()
+    data.values[0, 0, 0] = np.inf
+    data.values[:, 1] = np.nan
+    return data
+
+
 MADE = {
     "mean": lambda: mean_ci(runs()),
     "several": several,
     "compare": lambda: compare(runs(), "opd", "rlvr"),
+    "compare undefined": lambda: compare(broken(), "opd", "rlvr"),
+    "equivalence": lambda: equivalence(runs(("opd", "opd", "rlvr", "rlvr")), "opd", "rlvr", margin=1.0),
+    "equivalence undefined": lambda: equivalence(broken(), "opd", "rlvr", margin=1.0),
+    "adjusted": lambda: adjust(compare(runs(("opd", "opd", "rlvr", "rlvr")), "opd", "rlvr")),
+    "bootstrap": lambda: bootstrap_ci(runs(("opd",) * 6), n_resamples=99, rng=0),
+    "bootstrap undefined": lambda: bootstrap_ci(broken(), n_resamples=99, rng=0),
+    "doses": response,
+    "doses untested": lambda: response(per_dose=1),
+    "power": lambda: power("compare", seed_sd=1.0, effect=3.0),
+    "power of a pilot": lambda: power("mean_ci", seed_sd=runs(("opd",) * 3), half_width=1.0, n_runs=(2, 5)),
+    "power undefined": lambda: power("compare", seed_sd=runs(("opd",)), effect=1.0, n_runs=(2, 5)),
     "locks": lambda: lock_brackets(runs(), reference=at_least(20.0)),
+    "share": lambda: locked_share(capture(), reference=at_least(0.5), dim=None),
+    "share undefined": lambda: locked_share(capture().isel(run=[0]), reference=at_least(0.5), dim=None),
+    "median": lambda: median_onset(capture(), reference=at_least(0.5), dim=None),
+    "median undefined": lambda: median_onset(capture().isel(run=[0]), reference=at_least(0.5), dim=None),
+    "entry": lambda: band_entry(settling(), reference=1.0, margin=0.2, dim=None),
+    "entry undefined": lambda: band_entry(settling().isel(run=[0]), reference=1.0, margin=0.2, dim=None),
+    "onset": lambda: fit_onset(settling(), dim=None),
+    "existence": lambda: onset_exists(settling(), dim=None, n_null=1000),
+    "locking": lambda: locking_onset(capture(), dim=None, beside=()),
+    "changepoint": lambda: fit_changepoint(settling().isel(run=0), dim=None),
+    "regime": published,
     "scalar": lambda: mean_ci(runs().isel(run=0, step=0)),
 }
+
+
+def test_every_result_type_is_among_those_tested():
+    public = {name for name in vars(statistics) if name.endswith("Result")}
+    assert public == {type(make()).__name__ for make in MADE.values()}
 
 
 @pytest.fixture(params=list(MADE))
@@ -65,6 +165,18 @@ def test_json_holds_null_for_nan_and_a_schema_version():
     assert (record["schema"], record["schema_version"], record["type"]) == ("geostat.result", 1, "MeanResult")
     assert record["rows"][0]["low"] is None
     assert record["sentence"] == MADE["scalar"]().sentence()
+
+
+def test_an_interval_is_asked_for_of_any_result(result):
+    found = result.ci
+    assert found is None or "ci_bound" in found.coords
+
+
+def test_numbers_of_numpy_among_the_settings_are_written_to_json():
+    result = mean_ci(runs(), level=np.float32(0.9), assumed_seed_sd=np.float64(1.5))
+    again = MeanResult.from_json(result.to_json())
+    assert again.level == pytest.approx(0.9)
+    assert again.to_json() == result.to_json()
 
 
 def test_json_keeps_infinities():
@@ -113,11 +225,10 @@ def test_repr_html_and_latex_show_the_same_numbers(result):
 
 def test_frame_holds_the_rows_unrounded(result):
     frame, rows = result.to_frame(), result.rows()
-    assert list(frame.columns) == list(rows[0])
-    for key in rows[0]:
-        assert [v if v == v else None for v in frame[key]] == [
-            row[key] if row[key] == row[key] else None for row in rows
-        ]
+    assert list(frame.columns) == list(dict.fromkeys(key for row in rows for key in row))
+    for key in frame.columns:
+        told = [row.get(key) for row in rows]  # rows of unlike cells hold unlike quantities
+        assert [v if v == v else None for v in frame[key]] == [v if v == v else None for v in told]
 
 
 def test_printed_numbers_are_the_rows_rounded():

@@ -117,6 +117,10 @@ def _check(
     for name, count in (("n_rep", n_rep), ("workers", workers)):
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise SampleError(f"{name}={count!r}: pass a whole number from 1 on.")
+    if not isinstance(grid, Mapping):
+        raise SampleError(
+            f"grid={grid!r} is no mapping. Pass settings of the scenario, as {{'S': [2, 3, 5]}}."
+        )
     if not procedure.fits(scenario):
         fitting = [name for name, each in SCENARIOS.items() if procedure.fits(each)]
         raise SampleError(

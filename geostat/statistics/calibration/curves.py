@@ -12,7 +12,7 @@ import xarray as xr
 from geostat.errors import SampleError
 from geostat.statistics.calibration.noise import Array, checkpoints, evenly_spread, ornstein_uhlenbeck
 from geostat.statistics.calibration.scenario import Simulated, Truth
-from geostat.statistics.calibration.seeds import check_sizes
+from geostat.statistics.calibration.seeds import check_sizes, check_spread
 
 __all__ = ["SHAPES", "curves", "margin_boundary", "random_walk"]
 
@@ -98,6 +98,7 @@ def curves(
     """
     at = checkpoints(T, steps)
     check_sizes(S=S, L=L)
+    check_spread(sd)
     if not (0 < tau <= 1 and spread >= 0 and sd >= 0 and margin > 0):
         raise SampleError(
             f"tau={tau!r}, spread={spread!r}, sd={sd!r}, margin={margin!r}: the onset is a share of training in "
@@ -152,6 +153,7 @@ def random_walk(
     """
     at = checkpoints(T, steps)
     check_sizes(S=S, L=L)
+    check_spread(sd)
     gaps = np.diff(at, prepend=0.0 if at[0] > 0 else at[0])
     walked = np.cumsum(np.sqrt(gaps / at[-1]) * rng.standard_normal((n_rep, S, at.size)), axis=-1)
     study = _Study(at, sd * walked, np.full(FINE.shape, np.nan))
@@ -197,6 +199,7 @@ def margin_boundary(
     """
     at = checkpoints(T, steps)
     check_sizes(S=S, L=L)
+    check_spread(sd)
     away = np.where(at <= (1 - LAST) * at[-1], margin, 0.0)
     values = away + sd * ornstein_uhlenbeck(rng, (n_rep, S), at, rho)
     study = _Study(at, values, np.full(FINE.shape, np.nan))

@@ -35,7 +35,10 @@ def checkpoints(T: int, steps: tuple[float, ...] | None) -> Array:
     SampleError
         If there is none, or they do not increase.
     """
-    found = np.arange(1, T + 1, dtype=np.float64) if steps is None else np.asarray(steps, dtype=np.float64)
+    try:
+        found = np.asarray(np.arange(1, T + 1) if steps is None else steps, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SampleError(f"steps {steps!r} are no numbers. Pass checkpoints in increasing order.") from error
     if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
         raise SampleError(
             f"steps {found.tolist()} are no checkpoints: pass at least one, in increasing order (T={T})."

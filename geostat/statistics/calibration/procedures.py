@@ -32,7 +32,7 @@ def _mean_ci(data: xr.DataArray, asked: Asked) -> Any:
 
 
 def _bootstrap_ci(data: xr.DataArray, asked: Asked) -> Any:
-    return _function("means.bootstrap:bootstrap_ci")(
+    return _function("bootstraps.bootstrap:bootstrap_ci")(
         data, n_resamples=N_RESAMPLES, rng=asked.rng, dim=_dim(data), level=asked.level
     )
 

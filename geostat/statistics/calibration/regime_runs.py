@@ -8,7 +8,7 @@ import xarray as xr
 from geostat.errors import SampleError
 from geostat.statistics.calibration.noise import Distribution, shaped
 from geostat.statistics.calibration.scenario import Simulated
-from geostat.statistics.calibration.seeds import check_sizes
+from geostat.statistics.calibration.seeds import check_sizes, check_spread
 
 __all__ = ["published_regimes"]
 
@@ -53,6 +53,7 @@ def published_regimes(
     from geostat.statistics.regimes.boundaries import load_boundaries
 
     check_sizes(S=S)
+    check_spread(sd)
     if not (-0.5 <= place <= 2.5 and 0 <= correlation <= 1 and sd >= 0):
         raise SampleError(
             f"place={place!r}, correlation={correlation!r}, sd={sd!r}: the place lies in [-.5, 2.5], "

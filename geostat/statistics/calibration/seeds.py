@@ -16,8 +16,9 @@ from geostat.statistics.calibration.noise import (
     shaped,
 )
 from geostat.statistics.calibration.scenario import Simulated
+from geostat.statistics.runs.arguments import as_number
 
-__all__ = ["check_sizes", "fixed_layers", "two_recipes"]
+__all__ = ["check_sizes", "check_spread", "fixed_layers", "two_recipes"]
 
 
 def check_sizes(**sizes: int) -> None:
@@ -34,8 +35,25 @@ def check_sizes(**sizes: int) -> None:
         If one is no whole number from 1 on.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise SampleError(f"{name}={size!r} is no number of things: pass a whole number from 1 on.")
+
+
+def check_spread(sd: float) -> None:
+    """Refuse what is no standard deviation.
+
+    Parameters
+    ----------
+    sd : float
+        Of seeds, or of noise; 0 is allowed.
+
+    Raises
+    ------
+    SampleError
+        If it is negative or no finite number.
+    """
+    if not 0 <= as_number("sd", sd) < math.inf:
+        raise SampleError(f"sd={sd!r} is no standard deviation: pass a finite number from 0 on.")
 
 
 def fixed_layers(
@@ -109,6 +127,7 @@ class _SeedEffects:
     ) -> xr.DataArray:
         """Values over replicate, run, step and matrix."""
         check_sizes(S=shape[1], L=self.L)
+        check_spread(sd)
         values = mean + sd * (
             self._effects(rng, shape, steps, rho) + self.heterogeneity * evenly_spread(self.L)
         )

@@ -14,6 +14,11 @@ from geostat.statistics.words.notices import Notice
 
 __all__ = ["change_cells", "change_notices"]
 
+FEW = 40
+"""Checkpoints below which a kernel estimate of the long-run variance, and BIC, find changes in pure noise."""
+
+_SEARCHED = ("change", "no change")
+
 ONE_SIDED = 1.645
 """Normal quantile: an autocorrelation beyond this over the root of T is clearly positive."""
 
@@ -117,7 +122,12 @@ def change_notices(name: str, found: Sequence[CurveFit], search: Search) -> list
     list of Notice
         At most one of a kind.
     """
-    told = [_autocorrelated(name, found, search), _not_significant(name, found, search), _gaps(name, found)]
+    told = [
+        _autocorrelated(name, found, search),
+        _short(name, found, search),
+        _not_significant(name, found, search),
+        _gaps(name, found),
+    ]
     if search.errors == "hac" and search.n_breaks in ("bic", "lwz"):
         text = (
             f"{name}: {str(search.n_breaks).upper()} takes errors for independent, whatever `errors` says of "
@@ -137,11 +147,33 @@ def _autocorrelated(name: str, found: Sequence[CurveFit], search: Search) -> Not
     ]
     if not clear:
         return None
+    enough = max(len(curve.steps) for curve in found) >= FEW
+    remedy = (
+        "Pass errors='hac'."
+        if enough
+        else f"errors='hac' mends that from about {FEW} checkpoints on, not here."
+    )
     return Notice(
         GeostatWarning,
         f"{name}: successive residuals are correlated, by up to {max(clear):.2f} ({_of(clear, found)}), and "
         "errors='iid' takes them for independent: the intervals are too narrow and sup-F finds changes where "
-        "there are none. Pass errors='hac'.",
+        f"there are none. {remedy}",
+    )
+
+
+def _short(name: str, found: Sequence[CurveFit], search: Search) -> Notice | None:
+    short = [
+        len(curve.steps) for curve in found if 0 < len(curve.steps) < FEW and curve.fit.outcome in _SEARCHED
+    ]
+    culprits = [f"errors={search.errors!r}"] * (search.errors == "hac")
+    culprits += [f"n_breaks={search.n_breaks!r}"] * (search.n_breaks == "bic")
+    if not short or not culprits:
+        return None
+    return Notice(
+        GeostatWarning,
+        f"{name}: {_of(short, found)} have fewer than {FEW} checkpoints, where {' and '.join(culprits)} reports "
+        "changes in pure noise (in one series of eight at 20 checkpoints, one of five or more at 8). Save more "
+        "checkpoints; with independent errors n_breaks='sequential' and errors='iid' keep their level.",
     )
 
 

@@ -22,17 +22,17 @@ from geostat.statistics.locking.curves import RunCurves
 from geostat.statistics.locking.recipes import (
     RecipeCurves,
     average_in_words,
+    doubtful_curves,
     gathered_curves,
     joined,
     runs_of,
-    wide_margins,
 )
 from geostat.statistics.locking.step_words import steps_text
 from geostat.statistics.runs.arguments import Weighting, check_level, gather
 from geostat.statistics.words.notices import give
 from geostat.statistics.words.reasons import IDENTICAL, NO_VALUE, one_run, text_array
 
-__all__ = ["BandEntryResult", "band_entry", "entry_cells"]
+__all__ = ["BandEntryResult", "band_entry", "check_windows", "entry_cells"]
 
 ASSUMPTIONS = (
     "runs are independent draws of one recipe (only the seed differs)",
@@ -135,11 +135,11 @@ def band_entry(
     check_level(level)
     band = declared_band(reference, margin)
     check_persistence(persistence)
-    _check_windows(windows)
+    check_windows(windows)
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     curves, notices = gathered_curves(gathered, training_steps)
     notices += [notice for sample in gathered.samples for notice in self_reference(sample, band)]
-    notices += wide_margins(curves, band)
+    notices += doubtful_curves(curves, band)
     cells = {name: _cells(found, band, persistence, windows, level) for name, found in curves.items()}
     inferred = any(bool(found["low"].notnull().any()) for found in cells.values())
     return BandEntryResult(
@@ -167,7 +167,19 @@ def band_entry(
     )
 
 
-def _check_windows(windows: int) -> None:
+def check_windows(windows: int) -> None:
+    """Refuse a number of windows that leaves no sequence of tests.
+
+    Parameters
+    ----------
+    windows : int
+        2 or more.
+
+    Raises
+    ------
+    SampleError
+        Otherwise.
+    """
     if not isinstance(windows, int | np.integer) or isinstance(windows, bool) or windows < 2:
         raise SampleError(f"windows={windows!r} leaves no sequence of tests. Pass a whole number from 2 on.")
 

@@ -56,6 +56,7 @@ class BandEntryResult(LabelledResult):
         """One sentence for a paper: level, method, sampling unit, n."""
         told = "; ".join(f"{self.variables[name].label}: {self._told(name)}" for name in self.cells)
         how = f"{percent(self.level or 0)} {self.method}, the run being the unit of sampling"
+        how = how if self._has_interval() else "within-run: nothing is inferred about other seeds"
         return (
             f"Entry of the mean over runs into the band (steps), {told} ({how}; this speaks of the mean "
             "trajectory and is not to be read as saying that the runs lock)."
@@ -74,7 +75,7 @@ def _spoken(row: Row, labels: Sequence[str]) -> str:
     shown = [label for label in labels if label != "variable" and row[label] is not None]
     whose = " ".join(str(row[label]) if label == "recipe" else f"{label} {row[label]}" for label in shown)
     if row["low"] != row["low"]:
-        told = "no interval"
+        told = "no interval" if row["n_runs"] < 2 else f"no interval, because {row['reason']}"
     elif row["high"] == float("inf"):
         told = "not shown to stay in the band"
     else:

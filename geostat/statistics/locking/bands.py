@@ -9,13 +9,30 @@ import numpy.typing as npt
 
 from geostat.errors import SampleError
 
-__all__ = ["AtLeast", "Band", "Onset", "Outcome", "at_least", "find_onset"]
+__all__ = ["AtLeast", "Band", "Onset", "Outcome", "at_least", "find_onset", "is_number"]
 
 Outcome = Literal["bracket", "left-censored", "never", "too short to tell", "undefined"]
 Curve = npt.NDArray[np.float64]
 
 LAST = 0.1
 """Share of training whose mean is the reference "final"."""
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is one finite real number.
+
+    Parameters
+    ----------
+    value : object
+        Whatever a caller passed.
+
+    Returns
+    -------
+    bool
+        False for text, booleans, arrays, NaN and infinities.
+    """
+    plain = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return plain and math.isfinite(value)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ def at_least(threshold: float) -> AtLeast:
     >>> str(at_least(0.5))
     'at least 0.5'
     """
-    if not math.isfinite(threshold):
+    if not is_number(threshold):
         raise SampleError(f"at_least({threshold!r}) is no threshold: pass a finite number.")
     return AtLeast(float(threshold))
 
@@ -101,10 +118,10 @@ class Band:
         Returns
         -------
         ndarray of bool
-            The ends belong to the band.
+            The ends belong to the band; an infinite value never does.
         """
         if isinstance(self.reference, AtLeast):
-            return values >= self.reference.threshold
+            return (values >= self.reference.threshold) & np.isfinite(values)
         with np.errstate(invalid="ignore"):
             return np.abs(values - centre) <= self.margin
 
@@ -195,7 +212,9 @@ def find_onset(steps: Curve, values: Curve, band: Band, persistence: float, trai
         reason = "all checkpoints lie in the last 10% of training, which are the reference"
         return _without("too short to tell", centre, length, 0, reason)
     inside = band.inside(values[tested], centre)
-    found = _classified(steps[tested], inside, centre, length, persistence)
+    # A run that may still enter in time has not missed it.
+    unfinished = float(steps[-1]) + persistence * length < length * (1 - 1e-9)
+    found = _classified(steps[tested], inside, centre, length, persistence, unfinished)
     before = int(here.argmax())
     if not inside.all():
         return replace(found, n_undefined_before=before)
@@ -236,12 +255,20 @@ def _reference(steps: Curve, values: Curve, band: Band, length: float) -> tuple[
 
 
 def _classified(
-    steps: Curve, inside: npt.NDArray[np.bool_], centre: float, length: float, persistence: float
+    steps: Curve,
+    inside: npt.NDArray[np.bool_],
+    centre: float,
+    length: float,
+    persistence: float,
+    unfinished: bool,
 ) -> Onset:
     count = steps.size
     if not inside[-1]:
         reason = f"outside the band at the last tested checkpoint, step {steps[-1]:g}"
-        return _without("never", centre, length, count, reason, float(steps[-1]))
+        if not unfinished:
+            return _without("never", centre, length, count, reason, float(steps[-1]))
+        reason += f", but training goes on to {length:g} and the run may still enter in time"
+        return _without("too short to tell", centre, length, count, reason, float(steps[-1]))
     first = int(np.flatnonzero(~inside)[-1]) + 1 if not inside.all() else 0
     left = float(steps[first - 1]) if first else math.nan
     stay = float(steps[-1] - steps[first])

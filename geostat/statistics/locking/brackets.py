@@ -1,6 +1,5 @@
 """Where each run locks: exact facts about stored curves, bracketed by their checkpoints."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,9 +8,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError
-from geostat.statistics.locking.bands import AtLeast, Band, Onset, at_least, find_onset
+from geostat.statistics.locking.bands import AtLeast, Band, Onset, at_least, find_onset, is_number
 from geostat.statistics.locking.bracket_result import LockResult
-from geostat.statistics.locking.curves import RunCurves, run_curves
+from geostat.statistics.locking.curves import RunCurves, infinite_values, run_curves
 from geostat.statistics.runs.aggregation import cell_array
 from geostat.statistics.runs.arguments import Sample, Weighting, gather
 from geostat.statistics.words.notices import Notice, give
@@ -83,8 +82,9 @@ def lock_brackets(
     -------
     LockResult
         Per run an ``outcome``: ``bracket``, ``left-censored`` (inside at the first checkpoint with a
-        value, so the onset is at most that step), ``never``, ``too short to tell`` (inside at the end, but for
-        less than the persistence), or ``undefined`` (no value); with ``last_out`` and ``first_in`` in steps.
+        value, so the onset is at most that step), ``never`` (outside at the end), ``too short to tell`` (inside
+        at the end, but for less than the persistence; or outside, with training left to enter in time), or
+        ``undefined`` (no value); with ``last_out`` and ``first_in`` in steps.
 
     Raises
     ------
@@ -161,12 +161,14 @@ def declared_band(reference: float | AtLeast | str, margin: float | None) -> Ban
         return Band(reference, 0.0)
     if isinstance(reference, str) and reference != "final":
         raise SampleError(f"reference={reference!r} is not known. Pass a number, at_least(x) or 'final'.")
-    if margin is None or not (math.isfinite(margin) and margin > 0):
+    if not (is_number(margin) and margin > 0):  # type: ignore[operator]
         raise SampleError(
             f"margin={margin!r} declares no band. Pass its half-width in the metric's units, above 0."
         )
-    if not isinstance(reference, str) and not math.isfinite(reference):
-        raise SampleError(f"reference={reference!r} is not finite. Pass a number, at_least(x) or 'final'.")
+    if not isinstance(reference, str) and not is_number(reference):
+        raise SampleError(
+            f"reference={reference!r} is no number, or not finite. Pass a number, at_least(x) or 'final'."
+        )
     return Band(reference, margin)  # type: ignore[arg-type]
 
 
@@ -183,7 +185,7 @@ def check_persistence(persistence: float) -> None:
     SampleError
         Otherwise.
     """
-    if not 0 < persistence < 1:
+    if not (is_number(persistence) and 0 < persistence < 1):
         raise SampleError(
             f"persistence={persistence!r} is no share of training: it lies strictly between 0 and 1."
         )
@@ -241,7 +243,7 @@ def _cells(
     sample: Sample, band: Band, persistence: float, training_steps: float | None, notices: list[Notice]
 ) -> xr.Dataset:
     curves, noticed = run_curves(sample, training_steps)
-    notices += [*self_reference(sample, band), *noticed]
+    notices += [*self_reference(sample, band), *noticed, *infinite_values(sample.name, curves)]
     return brackets_of(curves, band, persistence)
 
 

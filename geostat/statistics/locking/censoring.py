@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-__all__ = ["Bounds", "clopper_pearson", "onset_bounds", "runs_for_median"]
+__all__ = ["Bounds", "clopper_pearson", "onset_bounds", "runs_for_median", "without_value"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -53,6 +53,27 @@ def onset_bounds(found: xr.Dataset) -> Bounds:
         array.copy(data=outcome == "never"),
         array.copy(data=(outcome == "too short to tell") | (outcome == "undefined")),
     )
+
+
+def without_value(found: xr.Dataset, like: xr.DataArray, sample_dim: str) -> xr.DataArray:
+    """Tell in which cells no run has a value.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        ``outcome`` as `lock_brackets` has it.
+    like : xarray.DataArray
+        The cells.
+    sample_dim : str
+        Dimension of runs.
+
+    Returns
+    -------
+    xarray.DataArray
+        Boolean, shaped like `like`.
+    """
+    undefined = found["last_out"].copy(data=found["outcome"].values == "undefined")
+    return undefined.all(sample_dim).broadcast_like(like).transpose(*like.dims)
 
 
 def clopper_pearson(

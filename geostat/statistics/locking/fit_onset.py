@@ -234,8 +234,8 @@ def _noticed(curves: Curves, fits: OnsetFits, asked: _Asked) -> list[Notice]:
 
 
 _WEAK_CHANGE = (
-    "the change is hardly distinguishable from noise (its t statistic is below 3 in every run). The interval "
-    "supposes a change: ask onset_exists first, or save more checkpoints."
+    "in no single run does the change stand out of the noise that the model fits (t below 3). The interval "
+    "supposes a change: whether there is one, the runs together, onset_exists tests."
 )
 _WANDERING = (
     "the noise cannot be told from a random walk: it may well stay correlated for longer than the run. Such noise "

@@ -10,20 +10,20 @@ import xarray as xr
 from geostat.errors import SampleError
 from geostat.statistics.locking.bands import AtLeast, Band
 from geostat.statistics.locking.brackets import brackets_of, check_persistence, declared_band, self_reference
-from geostat.statistics.locking.censoring import clopper_pearson, onset_bounds
+from geostat.statistics.locking.censoring import clopper_pearson, onset_bounds, without_value
 from geostat.statistics.locking.locked_share_result import ShareResult
 from geostat.statistics.locking.recipes import (
     RecipeCurves,
     average_in_words,
+    doubtful_curves,
     gathered_curves,
     per_recipe,
-    wide_margins,
 )
 from geostat.statistics.runs.aggregation import cell_array
 from geostat.statistics.runs.arguments import Weighting, check_level, gather
 from geostat.statistics.runs.groups import Group
 from geostat.statistics.words.notices import give
-from geostat.statistics.words.reasons import one_run, text_array
+from geostat.statistics.words.reasons import NO_VALUE, one_run, text_array
 
 __all__ = ["ShareResult", "locked_share", "share_cells"]
 
@@ -125,7 +125,7 @@ def locked_share(
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     curves, notices = gathered_curves(gathered, training_steps)
     notices += [notice for sample in gathered.samples for notice in self_reference(sample, band)]
-    notices += wide_margins(curves, band)
+    notices += doubtful_curves(curves, band)
     cells = {name: _cells(found, band, persistence, by, level) for name, found in curves.items()}
     inferred = any(bool(found["low"].notnull().any()) for found in cells.values())
     return ShareResult(
@@ -169,10 +169,12 @@ def _asked(by: str | Sequence[float] | None, grid: xr.DataArray) -> xr.DataArray
         return None
     if isinstance(by, str) and by != "steps":
         raise SampleError(f"by={by!r} is not known. Pass 'steps', a list of steps, or None.")
-    steps: npt.NDArray[np.float64] = np.asarray(grid.values if isinstance(by, str) else by, dtype=np.float64)
-    if steps.ndim != 1 or not steps.size or not np.isfinite(steps).all():
+    labels = np.asarray(grid.values if isinstance(by, str) else by)
+    usable = labels.ndim == 1 and labels.size and labels.dtype.kind in "iuf" and np.isfinite(labels).all()
+    if not usable:
         raise SampleError(f"by={by!r} names no steps. Pass a list of finite numbers, 'steps', or None.")
-    labels = grid.values if isinstance(by, str) else np.asarray(by)
+    labels = labels[np.sort(np.unique(labels, return_index=True)[1])]
+    steps: npt.NDArray[np.float64] = labels.astype(np.float64)
     return xr.DataArray(steps, dims="step", coords={"step": labels})
 
 
@@ -221,10 +223,10 @@ def share_cells(
         else total * 0,
     }
     whole = {name: cell_array(array, hits) for name, array in numbers.items()}
-    return xr.Dataset(whole | {"reason": _reasons(whole, one)})
+    return xr.Dataset(whole | {"reason": _reasons(whole, without_value(runs, hits, sample_dim), one)})
 
 
-def _reasons(whole: dict[str, xr.DataArray], one: bool) -> xr.DataArray:
+def _reasons(whole: dict[str, xr.DataArray], nothing: xr.DataArray, one: bool) -> xr.DataArray:
     undecided = whole["n_unknown"]
     told = [
         (undecided == count, f"{count} run{'s' if count > 1 else ''} undecided by the checkpoints: counted as not "
@@ -233,4 +235,4 @@ def _reasons(whole: dict[str, xr.DataArray], one: bool) -> xr.DataArray:
         if count
     ]  # fmt: skip
     alone = [(undecided == undecided, one_run(1))] if one else []
-    return text_array(whole["estimate"], [*alone, *told])
+    return text_array(whole["estimate"], [(nothing, NO_VALUE), *alone, *told])

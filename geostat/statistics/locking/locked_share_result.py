@@ -54,6 +54,8 @@ class ShareResult(LabelledResult):
     def statement(self) -> str:
         """One sentence for a paper: level, method, sampling unit, n."""
         told = "; ".join(f"{self.variables[name].label}: {self._told(name)}" for name in self.cells)
+        if not self._has_interval():
+            return f"{told} (within-run: nothing is inferred about other seeds)."
         return f"{told} ({percent(self.level or 0)} {self.method}, the run being the unit of sampling)."
 
     def _told(self, name: str) -> str:
@@ -77,4 +79,5 @@ def _spoken(row: Row, labels: Sequence[str]) -> str:
     interval = _share(row).plain.removesuffix(" --")
     missing = "" if row["low"] == row["low"] else ", no interval"
     start = f"{whose} " if whose else ""
-    return f"{start}{row['n_locked']} of {row['n_runs']} runs locked{tail} (share {interval}{missing})"
+    plural = "s" if row["n_runs"] != 1 else ""
+    return f"{start}{row['n_locked']} of {row['n_runs']} run{plural} locked{tail} (share {interval}{missing})"

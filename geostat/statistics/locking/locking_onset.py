@@ -9,14 +9,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import GeostatWarning
-from geostat.statistics.locking.band_entry import entry_cells
+from geostat.statistics.locking.band_entry import check_windows, entry_cells
 from geostat.statistics.locking.bands import AtLeast, Band
 from geostat.statistics.locking.brackets import brackets_of, check_persistence
 from geostat.statistics.locking.censoring import runs_for_median
 from geostat.statistics.locking.locked_share import share_cells
 from geostat.statistics.locking.locking_onset_result import LockingResult
 from geostat.statistics.locking.median_onset import median_cells
-from geostat.statistics.locking.recipes import RecipeCurves, gathered_curves, joined, runs_of, wide_margins
+from geostat.statistics.locking.recipes import RecipeCurves, doubtful_curves, gathered_curves, joined, runs_of
 from geostat.statistics.locking.storage_floor import above_storage_floor, in_bf16
 from geostat.statistics.locking.update_size import size_at_onset
 from geostat.statistics.locking.verdict import left_again, run_outcomes, verdict_cells
@@ -74,7 +74,7 @@ def locking_onset(
     data : xarray.DataArray or xarray.Dataset
         A measurement with ``forward_capture``, or one metric with its declared band.
     reference : float, at_least(x) or "final", optional
-        As in `lock_brackets`; by default ``at_least(0.5)`` for forward capture.
+        As in `lock_brackets`; by default ``at_least(0.5)`` for forward capture. A capture takes thresholds only.
     margin : float, optional
         Half-width in the metric's units; left out with a threshold.
     persistence : float
@@ -111,7 +111,7 @@ def locking_onset(
     Warns
     -----
     GeostatWarning
-        If procedures disagree, or a cumulative metric is judged.
+        If procedures contradict the runs' brackets, or a cumulative metric is judged.
     SmallSampleWarning
         If two runs of a recipe hold identical values.
     UndefinedWarning
@@ -139,8 +139,9 @@ def locking_onset(
     check_level(level)
     check_persistence(persistence)
     beside = check_beside(beside)
+    check_windows(windows)
     metric, norm = lock_metric(data)
-    band, noticed = lock_band(metric, reference, margin, allow_self_reference)
+    band, noticed = lock_band(metric, reference, margin, allow_self_reference, dim)
     if isinstance(data, xr.Dataset):
         metric, refused = above_storage_floor(metric, data)
         noticed += refused
@@ -151,7 +152,7 @@ def locking_onset(
     question = _Question(curves, sides, band, persistence, windows, level, beside, in_bf16(data))
     cells, from_models = _cells(question)
     cells = cells.assign(update_size=size_at_onset(norm, curves, cells["first_in"], dim, weighting))
-    notices += [*noticed, *wide_margins(found, band), *from_models, *_disagreeing(name, cells, level)]
+    notices += [*noticed, *doubtful_curves(found, band), *from_models, *_disagreeing(name, cells, level)]
     few = int(cells["n_runs"].max()) < runs_for_median(level)
     return LockingResult(
         **gathered.common(),
@@ -279,5 +280,5 @@ def _disagreeing(name: str, cells: xr.Dataset, level: float) -> list[Notice]:
     found = []
     for row in rows:
         whose = f"{name} of recipe {str(row['recipe'])!r}" if "recipe" in row else name
-        found += [Notice(GeostatWarning, f"{whose}: {text}.") for text in disagreements(row, level)]
+        found += [Notice(GeostatWarning, f"{whose}: {text}.") for text in disagreements(row, level).values()]
     return found

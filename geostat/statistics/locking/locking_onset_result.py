@@ -23,9 +23,10 @@ class LockingResult(LabelledResult):
 
     A row holds labels; ``verdict``, ``last_out``, ``first_in``, ``onset`` (hull of the runs' brackets, in steps
     and as text); ``recipe_locks`` (whether the interval of the share lies above one half);
-    ``n_locked, n_left_censored, n_one_side, n_never, n_short, n_undefined`` (runs by outcome);
-    ``share, share_low, share_high``; ``n_runs, n_matrices``; ``median_low, median_high`` (interval of the median
-    onset); ``entry_low, entry_high`` (mean trajectory); ``fit_estimate, fit_low, fit_high, existence_p``
+    ``n_locked, n_left_censored, n_one_side, n_never, n_short, n_undefined`` (runs by outcome), ``outcomes`` and
+    ``claim`` (the runs, and what is said of the recipe, in words); ``share, share_low, share_high``;
+    ``n_runs, n_matrices``; ``median_low, median_high`` (interval of the median onset);
+    ``entry_low, entry_high`` (mean trajectory); ``fit_estimate, fit_low, fit_high, existence_p``
     (model-dependent); ``update_size`` and ``reason``. Onsets are steps: minus infinity is left-censored, infinity
     no bound.
     """
@@ -63,17 +64,15 @@ class LockingResult(LabelledResult):
         level = percent(self.level or 0)
         always = [
             Column("verdict", lambda row: Text(row["verdict"], note=row["reason"]), number=False),
-            Column("onset of the runs (step)", lambda row: steps_text(row["last_out"], row["first_in"])),
-            Column(f"share of runs [{level} interval]", _share),
+            Column("onset of runs (step)", lambda row: steps_text(row["last_out"], row["first_in"])),
+            Column(f"share of runs [{level}]", _share),
             Column("recipe locks", lambda row: Text("yes" if row["recipe_locks"] else "not shown")),
         ]
         beside = [
             Column(f"median onset [{level}]", lambda row: steps_text(row["median_low"], row["median_high"])),
-            Column(
-                f"mean enters band [{level}]", lambda row: steps_text(row["entry_low"], row["entry_high"])
-            ),
-            Column(f"fitted onset [{level}]", lambda row: steps_text(row["fit_low"], row["fit_high"])),
-            Column("p (any onset)", lambda row: p_value_text(row["existence_p"])),
+            Column(f"mean enters [{level}]", lambda row: steps_text(row["entry_low"], row["entry_high"])),
+            Column(f"90% of change [{level}]", lambda row: steps_text(row["fit_low"], row["fit_high"])),
+            Column("p (no change)", lambda row: p_value_text(row["existence_p"])),
             Column(str(self.settings.get("update_size", "")), lambda row: number_text(row["update_size"])),
         ]
         keys = ("median_low", "entry_low", "fit_low", "existence_p", "update_size")
@@ -86,29 +85,35 @@ class LockingResult(LabelledResult):
         """Say what each column speaks of."""
         told = ["The verdict speaks of the runs at hand; only the share of runs speaks of the recipe."]
         if self._any("entry_low"):
-            told.append("mean enters band: the mean trajectory over runs, never the runs.")
+            told.append("mean enters: the mean over runs enters the band, which says nothing of single runs.")
         if self._any("fit_low") or self._any("existence_p"):
-            told.append("fitted onset, p: under a model of curve and noise.")
+            told.append(
+                "90% of change, p: fit_onset and onset_exists, under a model of curve and noise. They ask when and "
+                "whether the curve changes, wherever it lies; the verdict asks when it enters the band."
+            )
         return told
 
     def statement(self) -> str:
-        """One sentence for a paper: verdict, bracket, share, level, method, n, disagreement."""
+        """For a paper, recipe by recipe: verdict, bracket, share of runs, then one clause per procedure."""
         (name,) = self.cells
         rows = self._rows_of(name, self.cells[name], self.labels())
-        told = "; ".join(self._told(row) for row in rows)
+        told = ". ".join(self._told(row) for row in rows)
         band = " ".join(part for part in (self.settings["band"], self.settings["sides"]) if part)
-        return f"Locking by {self.variables[name].label} ({band}): {told} ({self._how()})."
+        return f"Locking by {self.variables[name].label} ({band}). {told} ({self._how()})."
 
     def _how(self) -> str:
         if not self._has_interval():
             return "within-run: exact brackets, nothing is inferred about other seeds"
-        return f"{percent(self.level or 0)} {self.method}, the run being the unit of sampling; {self.scope}"
+        return (
+            f"{percent(self.level or 0)} Clopper-Pearson intervals of the share, the run being the unit of sampling; "
+            f"brackets are exact; {self.scope}"
+        )
 
     def _told(self, row: Row) -> str:
         shown = [label for label in self.labels() if label != "variable" and row[label] is not None]
         whose = " ".join(str(row[label]) if label == "recipe" else f"{label} {row[label]}" for label in shown)
-        parts = [*_verdict(row), *_beside(row), *_disagreeing(row, self.level or 0.95)]
-        return f"{whose}: {', '.join(parts)}" if whose else ", ".join(parts)
+        parts = [*_verdict(row), *_beside(row, self.level or 0.95)]
+        return f"{whose}: {'; '.join(parts)}" if whose else "; ".join(parts)
 
 
 def _share(row: Row) -> Text:
@@ -116,34 +121,49 @@ def _share(row: Row) -> Text:
 
 
 def _verdict(row: Row) -> list[str]:
-    runs = f"{row['n_locked']} of {row['n_runs']} run{'s' if row['n_runs'] != 1 else ''} locked"
-    share = "" if math.isnan(row["share_low"]) else f" (share {_share(row).plain})"
-    onset = f" with onset {row['onset']}" if not math.isnan(row["first_in"]) else f" ({row['reason']})"
-    claim = (
-        "so that more than half of the recipe's runs lock"
-        if row["recipe_locks"]
-        else "no claim on the recipe"
-    )
-    return [f"{row['verdict']}{onset}", f"{runs}{share}", claim]
+    """Verdict and bracket, and what the share of runs says of the recipe."""
+    told = row["outcomes"]
+    if not math.isnan(row["first_in"]):
+        onset = steps_text(row["last_out"], row["first_in"]).plain
+        told = f"onset {onset} in {row['n_locked']} of {row['n_runs']} run{'s' if row['n_runs'] != 1 else ''}"
+    if math.isnan(row["share_low"]):
+        return [f"{row['verdict']} ({told})", row["claim"]]
+    return [f"{row['verdict']} ({told})", f"share of runs that lock {_share(row).plain}, {row['claim']}"]
 
 
-def _beside(row: Row) -> list[str]:
-    told = []
+def _beside(row: Row, level: float) -> list[str]:
+    """At most one clause per procedure, beginning with "but" where it contradicts the brackets."""
+    against = disagreements(row, level)
+    clauses = {"entry": _entry(row), "fit": _fit(row, level), "existence": _existence(row, level)}
+    told = [f"but {against[name]}" if name in against else clause for name, clause in clauses.items()]
     if not math.isnan(row["median_low"]):
-        told.append(f"median onset {steps_text(row['median_low'], row['median_high']).plain}")
-    if not math.isnan(row["entry_low"]):
-        entry = steps_text(row["entry_low"], row["entry_high"]).plain
-        shown = math.isfinite(row["entry_high"])
-        told.append(
-            f"the mean over runs enters the band in {entry}" if shown else "no entry of the mean shown"
-        )
-    if not math.isnan(row["fit_low"]):
-        told.append(f"model-dependent onset {steps_text(row['fit_low'], row['fit_high']).plain}")
-    if not math.isnan(row["existence_p"]):
-        p = p_value_text(row["existence_p"]).plain
-        told.append(f"any onset at all p {p if p.startswith('<') else '= ' + p}")
-    return told
+        told.insert(0, f"median onset {steps_text(row['median_low'], row['median_high']).plain}")
+    return [clause for clause in told if clause]
 
 
-def _disagreeing(row: Row, level: float) -> list[str]:
-    return [f"but {text}" for text in disagreements(row, level)]
+def _entry(row: Row) -> str:
+    if math.isnan(row["entry_low"]):
+        return ""
+    if not math.isfinite(row["entry_high"]):
+        return "the mean over runs is not shown to stay in the band"
+    if math.isinf(row["entry_low"]):
+        return f"the mean over runs is in the band by step {row['entry_high']:g}"
+    return f"the mean over runs enters the band in {steps_text(row['entry_low'], row['entry_high']).plain}"
+
+
+def _fit(row: Row, level: float) -> str:
+    if math.isnan(row["fit_low"]):
+        return ""
+    change = steps_text(row["fit_low"], row["fit_high"]).plain
+    if row["existence_p"] > 1 - level:
+        return f"{change} is where fit_onset would put 90% of a change if there were one"
+    return f"90% of the change is made in {change} (fit_onset: a different question)"
+
+
+def _existence(row: Row, level: float) -> str:
+    if math.isnan(row["existence_p"]):
+        return ""
+    p = p_value_text(row["existence_p"]).plain
+    p = f"onset_exists, p {p if p.startswith('<') else '= ' + p}"
+    shown = "a change is" if row["existence_p"] <= 1 - level else "no change is"
+    return f"{shown} distinguishable from noise ({p})"

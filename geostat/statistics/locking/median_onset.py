@@ -7,20 +7,20 @@ import xarray as xr
 
 from geostat.statistics.locking.bands import AtLeast, Band
 from geostat.statistics.locking.brackets import brackets_of, check_persistence, declared_band, self_reference
-from geostat.statistics.locking.censoring import onset_bounds, runs_for_median
+from geostat.statistics.locking.censoring import onset_bounds, runs_for_median, without_value
 from geostat.statistics.locking.median_onset_result import MedianOnsetResult
 from geostat.statistics.locking.recipes import (
     RecipeCurves,
     average_in_words,
+    doubtful_curves,
     gathered_curves,
     per_recipe,
-    wide_margins,
 )
 from geostat.statistics.locking.step_words import steps_text
 from geostat.statistics.runs.aggregation import cell_array
 from geostat.statistics.runs.arguments import Weighting, check_level, gather
 from geostat.statistics.words.notices import give
-from geostat.statistics.words.reasons import one_run, text_array
+from geostat.statistics.words.reasons import NO_VALUE, one_run, text_array
 
 __all__ = ["MedianOnsetResult", "median_cells", "median_onset", "order_statistic"]
 
@@ -124,7 +124,7 @@ def median_onset(
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     curves, notices = gathered_curves(gathered, training_steps)
     notices += [notice for sample in gathered.samples for notice in self_reference(sample, band)]
-    notices += wide_margins(curves, band)
+    notices += doubtful_curves(curves, band)
     cells = {name: _cells(found, band, persistence, level) for name, found in curves.items()}
     inferred = any(bool(found["low"].notnull().any()) for found in cells.values())
     return MedianOnsetResult(
@@ -225,7 +225,9 @@ def median_cells(runs: xr.Dataset, sample_dim: str, level: float) -> xr.Dataset:
         "onset": _texts(whole["sample_low"], whole["sample_high"]),
         "interval": _texts(whole["low"], whole["high"]),
     }
-    return xr.Dataset(whole | texts | {"reason": _reason(whole, rank, n, level)})
+    return xr.Dataset(
+        whole | texts | {"reason": _reason(whole, without_value(runs, like, sample_dim), rank, n, level)}
+    )
 
 
 def _sorted(array: xr.DataArray, sample_dim: str) -> list[xr.DataArray]:
@@ -241,22 +243,24 @@ def _texts(low: xr.DataArray, high: xr.DataArray) -> xr.DataArray:
     return low.copy(data=texts.reshape(low.shape))
 
 
-def _reason(whole: dict[str, xr.DataArray], rank: int, n: int, level: float) -> xr.DataArray:
+def _reason(
+    whole: dict[str, xr.DataArray], nothing: xr.DataArray, rank: int, n: int, level: float
+) -> xr.DataArray:
     like = whole["low"]
     everywhere = like.copy(data=np.ones(like.shape, dtype=np.bool_))
     if n == 1:
-        return text_array(like, [(everywhere, one_run(1))])
+        return text_array(like, [(nothing, NO_VALUE), (everywhere, one_run(1))])
     if not rank:
         needed = runs_for_median(level)
         text = (
             f"{n} runs: the smallest and the largest of them enclose the median with {1 - 2.0 ** (1 - n):.3g}, "
             f"less than {level:g}; {needed} runs are needed"
         )
-        return text_array(like, [(everywhere, text)])
+        return text_array(like, [(nothing, NO_VALUE), (everywhere, text)])
     undecided = (whole["n_unknown"] > 0, "some runs are undecided: counted as early at the lower end and as "
                  "late at the upper end")  # fmt: skip
     late = (
         whole["high"] == np.inf,
         "no upper end: too many runs do not lock in this training, or do not tell",
     )
-    return text_array(like, [late, undecided])
+    return text_array(like, [(nothing, NO_VALUE), late, undecided])

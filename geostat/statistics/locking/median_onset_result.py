@@ -50,6 +50,8 @@ class MedianOnsetResult(LabelledResult):
         """One sentence for a paper: level, method, sampling unit, n."""
         told = "; ".join(f"{self.variables[name].label}: {self._told(name)}" for name in self.cells)
         how = f"{percent(self.level or 0)} {self.method}, the run being the unit of sampling"
+        if not self._has_interval():
+            how = "within-run: nothing is inferred about other seeds"
         return f"Median onset of locking (steps), {told} ({how})."
 
     def _told(self, name: str) -> str:
@@ -64,6 +66,8 @@ def _interval(row: Row) -> Text:
 def _spoken(row: Row, labels: Sequence[str]) -> str:
     shown = [label for label in labels if label != "variable" and row[label] is not None]
     whose = " ".join(str(row[label]) if label == "recipe" else f"{label} {row[label]}" for label in shown)
-    interval = f"interval {row['interval']}" if row["low"] == row["low"] else "no interval"
+    why = f": {row['reason']}" if row["n_runs"] > 1 else ""
+    interval = f"interval {row['interval']}" if row["low"] == row["low"] else f"no interval{why}"
+    onset = "not bounded by these checkpoints" if row["onset"] == "no bound" else row["onset"]
     start = f"{whose} " if whose else ""
-    return f"{start}{row['onset']}, {interval} (n = {row['n_runs']} run{'s' if row['n_runs'] != 1 else ''})"
+    return f"{start}{onset} (n = {row['n_runs']} run{'s' if row['n_runs'] != 1 else ''}; {interval})"

@@ -8,7 +8,7 @@ import xarray as xr
 
 from geostat.errors import GeostatWarning
 from geostat.statistics.locking.bands import Band
-from geostat.statistics.locking.curves import RunCurves, run_curves
+from geostat.statistics.locking.curves import RunCurves, infinite_values, run_curves
 from geostat.statistics.runs.arguments import Sample, Samples
 from geostat.statistics.runs.confounding import mixed
 from geostat.statistics.runs.groups import Group, group_by_recipe
@@ -18,11 +18,11 @@ from geostat.statistics.words.notices import Notice
 __all__ = [
     "RecipeCurves",
     "average_in_words",
+    "doubtful_curves",
     "gathered_curves",
     "joined",
     "per_recipe",
     "runs_of",
-    "wide_margins",
 ]
 
 
@@ -150,8 +150,8 @@ def joined(parts: Sequence[xr.Dataset], groups: Sequence[Group]) -> xr.Dataset:
     return whole.assign_coords(recipe=names)
 
 
-def wide_margins(found: Mapping[str, RecipeCurves], band: Band) -> list[Notice]:
-    """Notices about metrics whose curves all lie in the band throughout, its margin exceeding their range.
+def doubtful_curves(found: Mapping[str, RecipeCurves], band: Band) -> list[Notice]:
+    """Notices about curves of which a band says less than it seems.
 
     Parameters
     ----------
@@ -163,8 +163,14 @@ def wide_margins(found: Mapping[str, RecipeCurves], band: Band) -> list[Notice]:
     Returns
     -------
     list of Notice
-        One for each such metric.
+        Metrics with infinite values; metrics whose curves all lie in the band throughout, its margin
+        exceeding their range.
     """
+    infinite = [notice for name, own in found.items() for notice in infinite_values(name, own.curves)]
+    return infinite + _wide_margins(found, band)
+
+
+def _wide_margins(found: Mapping[str, RecipeCurves], band: Band) -> list[Notice]:
     if not band.margin:
         return []
     told = []

@@ -119,7 +119,8 @@ def verdict_cells(
     Returns
     -------
     xarray.Dataset
-        ``verdict, last_out, first_in, onset, recipe_locks``, counts of outcomes and ``reason``.
+        ``verdict, last_out, first_in, onset, recipe_locks``, counts of outcomes, and in words ``outcomes``, the
+        ``claim`` on the recipe and ``reason``.
     """
     counts = {name: _count(runs, names, sample_dim) for name, names in _OUTCOMES.items()}
     counts_told = counts | {
@@ -136,7 +137,7 @@ def verdict_cells(
         _told({name: values[i] for name, values in flat.items()}, ends[0][i], ends[1][i], level, rounded)
         for i in range(like.size)
     ]
-    verdict, reason = (_strings([pair[i] for pair in told], like) for i in (0, 1))
+    verdict, outcomes, claim, reason = (_strings([texts[i] for texts in told], like) for i in range(4))
     has = verdict.copy(data=np.isin(verdict.values, ("locked", "left-censored")))
     last_out, first_in = low.where(has), high.where(has)
     return xr.Dataset(
@@ -147,6 +148,8 @@ def verdict_cells(
             "onset": _onsets(last_out, first_in),
             "recipe_locks": share["low"] > 0.5,
             **{f"n_{name}": array for name, array in counts.items()},
+            "outcomes": outcomes,
+            "claim": claim,
             "reason": reason,
         }
     )
@@ -167,11 +170,13 @@ def _count(runs: xr.Dataset, names: tuple[str, ...], sample_dim: str) -> xr.Data
     return found.sum(sample_dim)
 
 
-def _told(n: Counts, low: float, high: float, level: float, rounded: bool) -> tuple[Verdict, str]:
+def _told(n: Counts, low: float, high: float, level: float, rounded: bool) -> tuple[Verdict, str, str, str]:
+    """Verdict; how the runs came out; what is said of the recipe; and all of it with what to do."""
     verdict = _verdict(n, low, high)
     if verdict == "no-lock" and rounded and n["left"] == n["never"]:
         verdict = "undetermined"
-    return verdict, "; ".join([_counted(n), *_why(verdict, n), _recipe(n, low, high, level)])
+    outcomes, claim = _counted(n), _recipe(n, low, high, level)
+    return verdict, outcomes, claim, "; ".join([outcomes, *_why(verdict, n), claim])
 
 
 def _verdict(n: Counts, low: float, high: float) -> Verdict:
@@ -195,18 +200,21 @@ def _counted(n: Counts) -> str:
         "undefined": "without a value",
     }
     total = sum(n[name] for name in named)
-    parts = [f"{n[name]} {words}" for name, words in named.items() if n[name]]
+    after = f", {n['left']} of them after staying in the band for long enough" if n["left"] else ""
+    parts = [
+        f"{n[name]} {words}{after if name == 'never' else ''}" for name, words in named.items() if n[name]
+    ]
     return f"{total} run{'s' if total != 1 else ''}: {', '.join(parts)}"
 
 
 def _why(verdict: Verdict, n: Counts) -> list[str]:
-    left = [_LEFT.format(n["left"])] if n["left"] and verdict in ("no-lock", "undetermined") else []
+    left = [_LEFT] if n["left"] and verdict in ("no-lock", "undetermined") else []
     return [*left, *_reasons(verdict, n)]
 
 
 _LEFT = (
-    "{} stayed in the band for long enough before leaving it again: under a learning rate that decays to 0 the last "
-    "increments of bf16 files are rounding, so look at the steps before, as in data.sel(step=slice(None, last))"
+    "under a learning rate that decays to 0 the last increments of bf16 files are rounding and leave the band again: "
+    "look at the steps before, as in data.sel(step=slice(None, last))"
 )
 
 
@@ -242,8 +250,8 @@ def _recipe(n: Counts, low: float, high: float, level: float) -> str:
     if high < 0.5:
         return "less than half of the recipe's runs lock"
     if total < needed:
-        return f"nothing is said of the recipe, which takes {needed} runs or more"
-    return "whether more than half of the recipe's runs lock is open"
+        return f"no claim on the recipe: fewer than {needed} runs"
+    return "no claim on the recipe: whether more than half of its runs lock is open"
 
 
 def _strings(texts: list[Any], like: xr.DataArray) -> xr.DataArray:

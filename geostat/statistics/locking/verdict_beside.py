@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError
+from geostat.statistics.locking.step_words import steps_text
 from geostat.statistics.words.notices import Notice
 
 __all__ = ["BESIDE", "check_beside", "disagreements", "modelled"]
@@ -41,7 +42,8 @@ def check_beside(beside: Sequence[str]) -> tuple[str, ...]:
     SampleError
         If one is not known.
     """
-    unknown = [beside] if isinstance(beside, str) else [name for name in beside if name not in BESIDE]
+    listed = isinstance(beside, Sequence) and not isinstance(beside, str)
+    unknown = [name for name in beside if name not in BESIDE] if listed else [beside]
     if unknown:
         raise SampleError(
             f"beside={beside!r}: {unknown[0]!r} is not known. Choose among {list(BESIDE)}, or pass ()."
@@ -112,8 +114,11 @@ def _is_ours(warning: warnings.WarningMessage) -> bool:
     return isinstance(warning.message, GeostatWarning) and "identical seeds" not in str(warning.message)
 
 
-def disagreements(row: Mapping[str, Any], level: float) -> list[str]:
+def disagreements(row: Mapping[str, Any], level: float) -> dict[str, str]:
     """Say where other procedures contradict the brackets of the runs.
+
+    The fitted onset is the step by which 90% of the whole change is made, and the bracket is where the band is
+    entered for good: a fit *after* the bracket answers another question and contradicts nothing.
 
     Parameters
     ----------
@@ -124,35 +129,36 @@ def disagreements(row: Mapping[str, Any], level: float) -> list[str]:
 
     Returns
     -------
-    list of str
-        Empty where nothing does.
+    dict of str to str
+        Texts by quantity (``entry``, ``fit``, ``existence``); empty where nothing does.
     """
     if row["verdict"] not in ("locked", "left-censored"):
         return _late_entry(row)
     low = -math.inf if math.isnan(row["last_out"]) else row["last_out"]
     ends = (low, row["first_in"])
-    told = [
-        f"{what} lies in {_interval(row[f'{key}_low'], row[f'{key}_high'])}, outside the runs' bracket {row['onset']}"
-        for key, what in _MOMENTS.items()
-        if _apart(ends, (row[f"{key}_low"], row[f"{key}_high"]))
-    ]
+    entry, fit = ((row[f"{key}_low"], row[f"{key}_high"]) for key in ("entry", "fit"))
+    told = {}
+    if _apart(ends, entry):
+        told["entry"] = (
+            f"the mean over runs enters the band in {_interval(*entry)}, outside the runs' bracket {row['onset']}"
+        )
+    if fit[1] <= ends[0]:
+        told["fit"] = (
+            f"90% of the change is made in {_interval(*fit)} (fit_onset), before the runs' bracket {row['onset']}"
+        )
     if row["verdict"] == "locked" and row["existence_p"] > 1 - level:
-        told.append(
-            f"the test for any onset at all does not reject its absence (p = {row['existence_p']:.3f})"
+        told["existence"] = (
+            f"no change is distinguishable from noise (onset_exists, p = {row['existence_p']:.3f})"
         )
     return told
 
 
-_MOMENTS = {
-    "entry": "the entry of the mean trajectory",
-    "fit": "the fitted onset, by which 90% of the change is made,",
-}
-
-
-def _late_entry(row: Mapping[str, Any]) -> list[str]:
-    if math.isfinite(row["entry_high"]):
-        return ["the mean over runs is shown to stay in the band although the runs by themselves do not"]
-    return []
+def _late_entry(row: Mapping[str, Any]) -> dict[str, str]:
+    if math.isfinite(row["entry_high"]) and not row["n_one_side"]:
+        return {
+            "entry": "the mean over runs is shown to stay in the band although the runs by themselves do not"
+        }
+    return {}
 
 
 def _apart(bracket: tuple[float, float], other: tuple[float, float]) -> bool:
@@ -161,4 +167,4 @@ def _apart(bracket: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"({low:g}, {high:g}]"
+    return steps_text(low, high).plain

@@ -60,10 +60,14 @@ def lock_metric(data: xr.DataArray | xr.Dataset) -> tuple[xr.DataArray, xr.DataA
     Raises
     ------
     SampleError
-        If a dataset lacks forward capture.
+        If a dataset lacks forward capture, or it is no labelled array.
     """
-    if not isinstance(data, xr.Dataset):
+    if isinstance(data, xr.DataArray):
         return data, None
+    if not isinstance(data, xr.Dataset):
+        raise SampleError(
+            f"data is a {type(data).__name__}. Pass a measurement with forward_capture, or one metric as DataArray."
+        )
     if "forward_capture" not in data:
         raise SampleError(
             f"the dataset has no forward_capture, only {list(data.data_vars)}. Measure it, or pass one metric "
@@ -79,6 +83,7 @@ def lock_band(
     reference: float | AtLeast | Literal["final"] | None,
     margin: float | None,
     allow_self_reference: bool,
+    dim: str | None = None,
 ) -> tuple[Band, list[Notice]]:
     """Band of a verdict, after refusing metrics that carry no inference.
 
@@ -92,6 +97,8 @@ def lock_band(
         Half-width in the metric's units.
     allow_self_reference : bool
         Whether the caller insists on a metric that is compared with its own end.
+    dim : str, optional
+        What every run is averaged over.
 
     Returns
     -------
@@ -101,9 +108,11 @@ def lock_band(
     Raises
     ------
     SampleError
-        If nothing is declared, or the metric is its own reference.
+        If nothing is declared, the metric is its own reference, or the sides of a capture would get lost.
     """
     name = identifier_of(metric)
+    if reference is None and name in _SELF_REFERENCE and not allow_self_reference:
+        raise SampleError(_refusal(name, _SELF_REFERENCE[name]))
     if reference is None and name != "forward_capture":
         raise SampleError(
             f"{name} has no band of its own. Declare it: reference=... with margin=... in its units, or "
@@ -114,11 +123,30 @@ def lock_band(
     if name in CAPTURES and band.reference == "final":
         why = "against its own end would enter the band when it is 0 throughout"
     if why and not allow_self_reference:
-        raise SampleError(
-            f"{name} {why}, so no verdict on locking rests on it. Use forward_capture (both sides) against "
-            "at_least(0.5); lock_brackets describes this metric. allow_self_reference=True overrides, and says so."
-        )
+        raise SampleError(_refusal(name, why))
+    if name in CAPTURES:
+        _check_sides(name, band, dim)
     return band, _notices(name, why)
+
+
+def _refusal(name: str, why: str) -> str:
+    return (
+        f"{name} {why}, so no verdict on locking rests on it. Use forward_capture (both sides) against "
+        "at_least(0.5); lock_brackets describes this metric. allow_self_reference=True overrides, and says so."
+    )
+
+
+def _check_sides(name: str, band: Band, dim: str | None) -> None:
+    """Refuse what would judge each side by itself, or neither."""
+    if dim == "side":
+        raise SampleError(
+            f"dim='side' would average the sides of {name}, of which both have to be high. Pass dim='matrix' or None."
+        )
+    if not isinstance(band.reference, AtLeast | str):
+        raise SampleError(
+            f"{name} {band.words} would be judged on each side by itself, and diffusion alone can be there on one. "
+            "Pass a threshold for both sides, reference=at_least(x); lock_brackets describes a band."
+        )
 
 
 def _notices(name: str, why: str) -> list[Notice]:
@@ -203,11 +231,16 @@ def both_sides(
         )
         return Sides(replace(single["right"], values=together), single, True, words)
     (side, alone) = next(iter(single.items()))
+    unknown = not _names_sides(curves.values)
     if shifted is not None:
-        return Sides(
-            replace(alone, values=shifted), single, True, "on the right side, above the diffusion null"
-        )
-    return Sides(alone, single, False, f"on the {side} side alone")
+        named = "one side, taken for the right one" if unknown else "the right side"
+        return Sides(replace(alone, values=shifted), single, True, f"on {named}, above the diffusion null")
+    named = "one side alone, of which the data do not say which" if unknown else f"the {side} side alone"
+    return Sides(alone, single, False, f"on {named}")
+
+
+def _names_sides(values: xr.DataArray) -> bool:
+    return "side" in values.coords
 
 
 def _larger(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
@@ -215,7 +248,9 @@ def _larger(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
 
 
 def _split(curves: RunCurves) -> dict[str, RunCurves]:
-    values = curves.values
+    # An infinite capture is none: it must not hide behind the smaller one of the other side.
+    values = curves.values.where(curves.values < np.inf, -np.inf).where(curves.values.notnull())
+    curves = replace(curves, values=values)
     if "side" in values.dims:
         names = [str(side) for side in values["side"].values] if "side" in values.coords else []
         if not set(names) <= {"left", "right"} or len(set(names)) < len(names) or not names:
@@ -257,11 +292,20 @@ def _null_over_steps(diffusion: float | npt.ArrayLike | xr.DataArray, values: xr
                 "Pass one number, or one for every step of the data."
             )
         return null.drop_vars([c for c in null.coords if c != "step"])
-    numbers = np.asarray(diffusion, dtype=np.float64)
-    if numbers.ndim > 1 or (numbers.ndim == 1 and numbers.size != steps.size) or np.isnan(numbers).any():
+    try:
+        numbers = np.asarray(diffusion, dtype=np.float64)
+    except (TypeError, ValueError):
         raise SampleError(
-            f"diffusion_capture has shape {numbers.shape} for {steps.size} steps. Pass one number, or one for every "
-            "step of the data."
+            f"diffusion_capture={diffusion!r} is no number. Pass one number, or one for every step of the data."
+        ) from None
+    if (
+        numbers.ndim > 1
+        or (numbers.ndim == 1 and numbers.size != steps.size)
+        or not np.isfinite(numbers).all()
+    ):
+        raise SampleError(
+            f"diffusion_capture has shape {numbers.shape} for {steps.size} steps, or is not finite. Pass one number, "
+            "or one for every step of the data."
         )
     return xr.DataArray(
         np.broadcast_to(numbers, steps.shape).copy(), dims="step", coords={"step": steps.values}

@@ -123,16 +123,17 @@ def compare(
     found = {s.name: between_recipes(s, (a, b), paired, scale, seeds, noticed) for s in gathered.samples}
     scales = {name: contrast.scale for name, contrast in found.items()}
     common = gathered.common()
+    cells = {name: _cells(c, level, (a, b), bool(seeds.assumed)) for name, c in found.items()}
     interval = seeds.interval_word("paired t-interval" if paired else "Welch t-interval")
     return ComparisonResult(
         **common | {"variables": {n: _units(v, scales[n]) for n, v in common["variables"].items()}},
-        cells={name: _cells(c, level, (a, b), bool(seeds.assumed)) for name, c in found.items()},
+        cells=cells,
         a=a,
         b=b,
         title=f"{a} against {b}: {', '.join(found)}",
         estimand=_estimand(gathered, scales, a, b),
         method=on_scales(f"{interval} over {sample_dim}s", scales) + seeds.words,
-        scope=seeds.scope,
+        scope=seeds.scope_of(cells),
         level=level,
         assumptions=(*ASSUMPTIONS, *seeds.assumptions),
         warnings=give(dict.fromkeys([*noticed.notices, *repeats_notices(noticed.repeats)])),

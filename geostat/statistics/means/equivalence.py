@@ -21,7 +21,7 @@ from geostat.statistics.means.sharing import (
     refuse_paired_sharing,
 )
 from geostat.statistics.runs.aggregation import cell_array
-from geostat.statistics.runs.arguments import Sample, Samples, Weighting, check_level, gather
+from geostat.statistics.runs.arguments import Sample, Samples, Weighting, as_number, check_level, gather
 from geostat.statistics.runs.repeats import repeats_notices
 from geostat.statistics.words.notices import give
 from geostat.statistics.words.reasons import comparison_reasons, mean_reasons, text_array
@@ -125,6 +125,7 @@ def equivalence(
     >>> equivalence(srank, "mixed", "plain", margin=0.2, dim=None).outcome.item()
     'undetermined'
     """
+    reference = None if reference is None else as_number("reference", reference)
     _check(level, a, b, reference)
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     seeds = declare_variance(
@@ -145,15 +146,16 @@ def equivalence(
         noticed.notices.extend(too_wide(sample, own, contrast.scale, reference))
         found[sample.name] = (contrast, own)
     sides = (a or "the runs", b if b is not None else f"{reference:g}")
+    cells = {n: _cells(c, m, level, sides, reference, paired, seeds) for n, (c, m) in found.items()}
     return EquivalenceResult(
         **_common(gathered, found),
-        cells={n: _cells(c, m, level, sides, reference, paired, seeds) for n, (c, m) in found.items()},
+        cells=cells,
         a=sides[0],
         b=sides[1],
         title=f"Equivalence of {sides[0]} and {sides[1]}: {', '.join(found)}",
         estimand=_estimand(gathered, found, sides),
         method=_method(seeds, b, paired, level, sample_dim, _scales(found)),
-        scope=seeds.scope,
+        scope=seeds.scope_of(cells),
         level=level,
         assumptions=(*ASSUMPTIONS, *seeds.assumptions),
         warnings=give(dict.fromkeys([*noticed.notices, *repeats_notices(noticed.repeats)])),

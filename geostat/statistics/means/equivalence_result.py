@@ -70,6 +70,10 @@ class EquivalenceResult(LabelledResult):
         """Level of the interval that decides, 2 level - 1."""
         return round(2 * (self.level or 0) - 1, 12)
 
+    def drawn(self) -> str:
+        """Name the level of the interval, which is not that of the tests."""
+        return f"{percent(self.interval_level)} interval; {self.method}"
+
     def columns(self) -> Sequence[Column]:
         """Contrast with its interval, margin, p-value, outcome, runs on each side."""
         contrast = f"{self.a} against {self.b} [{percent(self.interval_level)} interval]"
@@ -80,7 +84,7 @@ class EquivalenceResult(LabelledResult):
             Column("margin", lambda row: Text(f"({row['margin_low']:.4g}, {row['margin_high']:.4g})")),
             *p_columns(self.settings, "p"),
             Column("outcome", lambda row: Text(row["outcome"]), number=False),
-            Column("runs", _runs),
+            Column("runs", lambda row: Text(self._runs(row))),
         ]
 
     def statement(self) -> str:
@@ -129,24 +133,27 @@ class EquivalenceResult(LabelledResult):
         margin = f"margin ({row['margin_low']:.4g}, {row['margin_high']:.4g})"
         told = f"{row['outcome']}{where}{at}: {kind} {text}, {margin}"
         if row["low"] != row["low"]:
-            return f"{told}, no interval (n = {_runs(row).plain} runs)"
+            return f"{told}, no interval (n = {self._runs(row)} runs)"
         p = p_value_text(row.get("p_adjusted", row["p_value"])).plain
         return (
-            f"{told}, p {p if p.startswith('<') else '= ' + p} (n = {_runs(row).plain} runs{self._more(row)})"
+            f"{told}, p {p if p.startswith('<') else '= ' + p} (n = {self._runs(row)} runs{self._more(row)})"
         )
 
     def _more(self, row: Row) -> str:
         if row["outcome"] != "undetermined" or self.settings.get("adjusted"):
             return ""
-        side = " a side" if row["n_b"] else ""
+        side = " a side" if self._two_sides else ""
         if row["runs_to_decide"] != row["runs_to_decide"]:
             return f"; 200{side} would not decide if difference and spread stayed as they are"
         needed = max(row["runs_to_decide"], max(row["n_a"], row["n_b"]) + 1)
         return f"; about {needed:.0f}{side} would decide if difference and spread stayed as they are"
 
+    @property
+    def _two_sides(self) -> bool:
+        return self.settings["reference"] is None
 
-def _runs(row: Row) -> Text:
-    return Text(f"{row['n_a']} and {row['n_b']}" if row["n_b"] else f"{row['n_a']}")
+    def _runs(self, row: Row) -> str:
+        return f"{row['n_a']} and {row['n_b']}" if self._two_sides else f"{row['n_a']}"
 
 
 def judged(cells: xr.Dataset, level: float) -> xr.Dataset:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError
 from geostat.statistics.means.scales import Scale
-from geostat.statistics.runs.arguments import Sample
+from geostat.statistics.runs.arguments import Sample, as_number
 from geostat.statistics.words.notices import Notice
 
 __all__ = ["Margin", "MarginLike", "margin_of", "too_wide"]
@@ -90,10 +90,10 @@ def margin_of(
 def _ends(own: MarginLike, centre: float) -> tuple[float, float]:
     try:
         if isinstance(own, tuple | list | np.ndarray):
-            low, high = own
-            return float(low), float(high)
-        single = float(own)
-    except (TypeError, ValueError):
+            low, high = (as_number("margin", end) for end in own)
+            return low, high
+        single = as_number("margin", own)
+    except (SampleError, ValueError):
         return math.nan, math.nan
     if centre == 0:
         return -single, single

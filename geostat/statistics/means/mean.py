@@ -13,10 +13,16 @@ from geostat.statistics.means.sharing import SeedVariance, VarianceName, declare
 from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
 from geostat.statistics.runs.arguments import Sample, Samples, Weighting, check_level, gather
 from geostat.statistics.runs.confounding import mixed
-from geostat.statistics.runs.groups import Group, group_by_recipe, with_progress
+from geostat.statistics.runs.groups import (
+    Group,
+    group_by_recipe,
+    joined_recipes,
+    left_out_of,
+    with_progress,
+)
 from geostat.statistics.runs.moments import Moments, moments
 from geostat.statistics.runs.repeats import Repeats, repeated_runs, repeats_notices
-from geostat.statistics.words.notices import Notice, give, matrices_left_out
+from geostat.statistics.words.notices import Notice, give
 from geostat.statistics.words.reasons import mean_reasons, text_array
 
 __all__ = ["MeanResult", "mean_ci"]
@@ -187,10 +193,10 @@ def _cells(
     for i, (group, run) in enumerate(zip(groups, runs, strict=True)):
         error = seeds.error([found[i]], [*found[:i], *found[i + 1 :]], sample, scale)
         parts.append(_interval(found[i], error, run, scale, level, len(group.positions), seeds))
-        notices.extend(_noticed(sample, group, run))
+        notices.extend(left_out_of(sample, group, run))
         whose = f"recipe {group.recipe!r}: " if group.recipe else ""
         repeats.setdefault(whose, []).append(repeated_runs(run.values, sample.sample_dim))
-    return with_progress(_joined(parts, groups), sample, groups), scale
+    return with_progress(joined_recipes(parts, groups), sample, groups), scale
 
 
 def _scale(
@@ -234,24 +240,6 @@ def _interval(
     whole = {name: cell_array(array, found.mean) for name, array in numbers.items()}
     reasons = mean_reasons(found, whole["n_undefined"], n_all, assumed=bool(seeds.assumed))
     return xr.Dataset(whole | {"reason": text_array(found.mean, reasons)})
-
-
-def _joined(parts: Sequence[xr.Dataset], groups: Sequence[Group]) -> xr.Dataset:
-    if groups[0].recipe is None:
-        return parts[0]
-    names = np.array([group.recipe for group in groups], dtype=np.dtypes.StringDType())
-    bare = [part.drop_vars("recipe", errors="ignore") for part in parts]
-    joined = xr.concat(bare, dim="recipe", data_vars="all", coords="minimal", compat="override", join="exact")
-    return joined.assign_coords(recipe=names)
-
-
-def _noticed(sample: Sample, group: Group, run: RunValues) -> list[Notice]:
-    if not run.undefined:
-        return []
-    what = f"{sample.name} of recipe {group.recipe!r}" if group.recipe else sample.name
-    cells = int((run.n_undefined > 0).sum())
-    why = f"in some run at {cells} of {run.n_undefined.size} cells and are left out of all runs there"
-    return [matrices_left_out(what, run.undefined, sample.n_matrices, why)]
 
 
 def _any_interval(found: dict[str, tuple[xr.Dataset, Scale]]) -> bool:

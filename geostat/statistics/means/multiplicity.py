@@ -59,7 +59,10 @@ def adjust_p_values(p_values: npt.ArrayLike, method: Adjustment = "holm") -> Arr
     >>> adjust_p_values([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
     """
-    values = np.asarray(p_values, dtype=np.float64)
+    try:
+        values = np.asarray(p_values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SampleError(f"p_values={p_values!r} are no numbers. Pass p-values in [0, 1].") from error
     if method not in ("holm", "benjamini-yekutieli"):
         raise SampleError(f"method={method!r} is not known. Pass 'holm' or 'benjamini-yekutieli'.")
     if ((values < 0) | (values > 1)).any():

@@ -66,6 +66,11 @@ class SeedVariance:
         """What an interval speaks about."""
         return "model-dependent" if self.assumed else "population of runs"
 
+    def scope_of(self, cells: Mapping[str, xr.Dataset]) -> Scope:
+        """What a contrast speaks about: without any interval, of the runs at hand alone."""
+        answered = any(bool(own["low"].notnull().any()) for own in cells.values())
+        return self.scope if answered else "descriptive"
+
     @property
     def assumptions(self) -> tuple[str, ...]:
         """Sentences that a result adds to its own."""

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geostat.statistics.doses.dose_response import DoseResponseResult
     from geostat.statistics.locking.brackets import LockResult
     from geostat.statistics.locking.locked_share import ShareResult
     from geostat.statistics.locking.locking_onset import LockingResult
     from geostat.statistics.locking.median_onset import MedianOnsetResult
     from geostat.statistics.means.comparison import ComparisonResult
-    from geostat.statistics.means.dose_response import DoseResponseResult
     from geostat.statistics.means.equivalence import EquivalenceResult
     from geostat.statistics.means.mean import MeanResult
     from geostat.statistics.regimes.regime_result import RegimeResult

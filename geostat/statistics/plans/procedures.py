@@ -68,10 +68,10 @@ PROCEDURES: Mapping[str, Planned] = MappingProxyType(
         each.name: each
         for each in (
             _planned("means.mean:mean_ci", _SCALED),
-            _planned("means.bootstrap:bootstrap_ci"),
+            _planned("bootstraps.bootstrap:bootstrap_ci"),
             _planned("means.comparison:compare", _SCALED, contrast=True),
             _planned("means.equivalence:equivalence", _MARGINS | _SCALED, contrast=True),
-            _planned("means.dose_response:dose_response", _MARGINS | _SCALED),
+            _planned("doses.dose_response:dose_response", _MARGINS | _SCALED),
             _planned("locking.brackets:lock_brackets", _BAND, common=COMMON[1:]),
             _planned("locking.locked_share:locked_share", _BAND),
             _planned("locking.median_onset:median_onset", _BAND),

@@ -13,7 +13,7 @@ from geostat.results import Variable
 from geostat.statistics.runs.sampling import check_sampling
 from geostat.statistics.words.notices import Notice
 
-__all__ = ["Sample", "Samples", "Weighting", "check_level", "gather"]
+__all__ = ["Sample", "Samples", "Weighting", "as_number", "check_level", "gather"]
 
 Weighting = Literal["matrix", "parameters"]
 
@@ -125,8 +125,35 @@ def check_level(level: float) -> None:
         Otherwise.
     """
     if not (isinstance(level, float | int | np.floating) and 0 < level < 1):
-        hint = f" Did you mean {level / 100:g}?" if isinstance(level, int | float) and 1 < level < 100 else ""
+        hint = (
+            f" Did you mean {level / 100:g}?" if isinstance(level, int | float) and 50 <= level < 100 else ""
+        )
         raise SampleError(f"level={level!r} is no confidence level: it lies strictly between 0 and 1.{hint}")
+
+
+def as_number(name: str, value: object) -> float:
+    """Read an argument that is one number, of Python or of numpy.
+
+    Parameters
+    ----------
+    name : str
+        Argument.
+    value : object
+        What was passed.
+
+    Returns
+    -------
+    float
+        NaN and infinities pass.
+
+    Raises
+    ------
+    SampleError
+        If it is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise SampleError(f"{name}={value!r} is a {type(value).__name__}, no number. Pass one number.")
+    return float(value)
 
 
 def gather(

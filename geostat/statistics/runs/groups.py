@@ -7,9 +7,11 @@ import numpy as np
 import xarray as xr
 
 from geostat.errors import SampleError
+from geostat.statistics.runs.aggregation import RunValues
 from geostat.statistics.runs.arguments import Sample
+from geostat.statistics.words.notices import Notice, matrices_left_out
 
-__all__ = ["Group", "group_by_recipe", "recipe_group", "with_progress"]
+__all__ = ["Group", "group_by_recipe", "joined_recipes", "left_out_of", "recipe_group", "with_progress"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def recipe_group(sample: Sample, recipe: str) -> Group:
     SampleError
         If there is no such recipe.
     """
+    if not isinstance(recipe, str):
+        raise SampleError(f"recipe {recipe!r} is a {type(recipe).__name__}. Pass its name as text.")
     groups = {group.recipe: group for group in group_by_recipe(sample) if group.recipe is not None}
     if not groups:
         alone = sample.values.coords.get("recipe")
@@ -80,12 +84,60 @@ def recipe_group(sample: Sample, recipe: str) -> Group:
                 "selected from the data before. Pass the data of both recipes."
             )
         raise SampleError(
-            f"recipe {recipe!r} was asked for, but the data have no coordinate `recipe` along "
+            f"recipe {recipe!r} was asked for, but {sample.name} has no coordinate `recipe` along "
             f"{sample.sample_dim!r}. Combine the runs with geostat.combine({{('opd', 0): store, ...}})."
         )
     if recipe not in groups:
-        raise SampleError(f"recipe {recipe!r} is not among {sorted(map(str, groups))}.")
+        raise SampleError(f"recipe {recipe!r} is not among {sorted(map(str, groups))}. Pass one of these.")
     return groups[recipe]
+
+
+def joined_recipes(parts: Sequence[xr.Dataset], groups: Sequence[Group]) -> xr.Dataset:
+    """Put the cells of recipes side by side.
+
+    Parameters
+    ----------
+    parts : sequence of xarray.Dataset
+        Cells of each recipe.
+    groups : sequence of Group
+        The recipes, in that order.
+
+    Returns
+    -------
+    xarray.Dataset
+        Along ``recipe``, unless the data do not say recipes.
+    """
+    if groups[0].recipe is None:
+        return parts[0]
+    names = np.array([group.recipe for group in groups], dtype=np.dtypes.StringDType())
+    bare = [part.drop_vars("recipe", errors="ignore") for part in parts]
+    joined = xr.concat(bare, dim="recipe", data_vars="all", coords="minimal", compat="override", join="exact")
+    return joined.assign_coords(recipe=names)
+
+
+def left_out_of(sample: Sample, group: Group, run: RunValues) -> list[Notice]:
+    """Say which matrices the averages of a recipe's runs leave out.
+
+    Parameters
+    ----------
+    sample : Sample
+        One metric.
+    group : Group
+        The recipe.
+    run : RunValues
+        Its averages.
+
+    Returns
+    -------
+    list of Notice
+        Empty where none is left out.
+    """
+    if not run.undefined:
+        return []
+    what = f"{sample.name} of recipe {group.recipe!r}" if group.recipe else sample.name
+    cells = int((run.n_undefined > 0).sum())
+    why = f"in some run at {cells} of {run.n_undefined.size} cells and are left out of all runs there"
+    return [matrices_left_out(what, run.undefined, sample.n_matrices, why)]
 
 
 def with_progress(cells: xr.Dataset, sample: Sample, groups: Sequence[Group]) -> xr.Dataset:

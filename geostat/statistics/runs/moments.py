@@ -21,7 +21,7 @@ class Moments:
     variance : xarray.DataArray
         Unbiased; NaN below two runs.
     identical : xarray.DataArray
-        Whether two or more runs hold exactly one value.
+        Whether two or more runs hold one value, as far as their variance can tell.
     infinite : xarray.DataArray
         Whether a run's value is infinite.
     """
@@ -62,7 +62,8 @@ def moments(values: xr.DataArray, sample_dim: str) -> Moments:
     infinite = (abs(values) == np.inf).any(sample_dim)
     # The mean of equal values may differ from them in its last bit, which would leave a spurious variance.
     exact = mean.where(~same, values.fillna(-np.inf).max(sample_dim)).where(some)
-    return Moments(n, exact, variance, same & several, infinite)
+    # Squares of differences below 1e-162 underflow: like equal values, they leave no variance to speak of.
+    return Moments(n, exact, variance, (same | (variance == 0)) & several, infinite)
 
 
 def t_quantile(level: float, df: xr.DataArray) -> xr.DataArray:

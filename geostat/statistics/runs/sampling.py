@@ -35,12 +35,18 @@ def check_sampling(arrays: Mapping[str, xr.DataArray], dim: str | None, sample_d
     Raises
     ------
     SampleError
-        If the units of sampling are parts of one run, if a run would be averaged over the runs, or if a
-        metric holds no value along some dimension.
+        If the units of sampling are parts of one run, if the runs lie along another dimension, if a run
+        would be averaged over the runs, or if a metric holds no value along some dimension.
     """
+    if not isinstance(sample_dim, str):
+        raise SampleError(
+            f"sample_dim={sample_dim!r} names no dimension. Pass the one along which runs lie, as 'run'; data "
+            "without it are one run."
+        )
     for name, array in arrays.items():
         _check_independent(name, array, sample_dim)
         _check_labels_another(name, array, sample_dim)
+        _check_known(name, array, sample_dim)
         _check_not_empty(name, array)
     if dim == sample_dim:
         raise SampleError(
@@ -77,6 +83,14 @@ def _check_labels_another(name: str, array: xr.DataArray, sample_dim: str) -> No
         raise SampleError(
             f"sample_dim={sample_dim!r} is no dimension of {name} but a label along {along!r}. "
             f"Pass sample_dim={along!r}."
+        )
+
+
+def _check_known(name: str, array: xr.DataArray, sample_dim: str) -> None:
+    if sample_dim not in array.dims and "run" in array.dims:
+        raise SampleError(
+            f"sample_dim={sample_dim!r} is not among the dimensions {list(array.dims)} of {name}, whose runs lie "
+            "along 'run'. Pass sample_dim='run', or select one run first."
         )
 
 

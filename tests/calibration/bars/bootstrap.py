@@ -7,8 +7,8 @@ import xarray as xr
 
 from bars.bar import Bar, Number, Share
 from geostat.errors import SmallSampleWarning
-from geostat.statistics.means.bootstrap import bootstrap_ci
-from geostat.statistics.means.bootstrap_scope import SIMULATED_COVERAGE
+from geostat.statistics.bootstraps.bootstrap import bootstrap_ci
+from geostat.statistics.bootstraps.bootstrap_scope import SIMULATED_COVERAGE
 
 BATCHES = 20
 """Sets of resamples: replicates of one call share theirs, whose chance would not average out otherwise."""

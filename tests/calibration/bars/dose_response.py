@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from bars.bar import Bar, Share
-from geostat.statistics.means.dose_response import DoseResponseResult, dose_response
+from geostat.statistics.doses.dose_response import DoseResponseResult, dose_response
 
 DOSES = (1.0, 0.75, 0.5, 0.25, 0.05, 0.01, 0.0)
 """Shares of the reference objective; 1 is the unmixed run."""

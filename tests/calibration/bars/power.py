@@ -9,7 +9,7 @@ from scipy import stats
 from bars.bar import Bar, Number
 from geostat.statistics.means.comparison import compare
 from geostat.statistics.means.mean import mean_ci
-from geostat.statistics.means.power import power
+from geostat.statistics.sample_size.power import power
 
 
 def samples(shift: float, S: int, n_rep: int, rng: np.random.Generator) -> xr.DataArray:

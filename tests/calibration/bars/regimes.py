@@ -272,8 +272,7 @@ OWN = [
     for metric in LATENT
     for cut in (0, 1)
     for side in (0, 1)
-    for S in (2, 3, 5)
-    for S_ref in (2, 3, 5)
+    for S, S_ref in ((2, 2), (2, 5), (3, 3), (5, 2), (5, 5))
     for ratio in (0.3, 1.0)
     for tails in TAILS
     if metric == LATENT[0] or (S, S_ref) == (3, 3)
@@ -394,8 +393,7 @@ BARS = [
         cells=[
             {"regime": r, "cut": c, "S": S, "S_ref": n, "ratio": q, "tails": t}
             for r, c in ENDS
-            for S in (2, 3, 5)
-            for n in (2, 3, 5)
+            for S, n in ((2, 2), (2, 5), (3, 3), (5, 2), (5, 5))
             for q in (0.3, 1.0)
             for t in TAILS
         ],

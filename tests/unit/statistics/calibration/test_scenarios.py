@@ -220,3 +220,23 @@ def test_runs_lie_on_the_stated_side_of_every_published_boundary(place, sides):
                 else np.sign(value - cut) == side * facts.direction
             )
     assert made.settings["regime"] == ("" if place == 0.5 else file.regimes[int(place)])
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS))
+@pytest.mark.parametrize("sd", [-1.0, math.nan, math.inf, "a", True])
+def test_a_standard_deviation_is_none_below_zero_or_without_number(name, sd):
+    if "sd" not in SCENARIOS[name].parameters:
+        pytest.skip("has no standard deviation")
+    with pytest.raises(SampleError, match="sd="):
+        simulated(name, n_rep=2, sd=sd)
+
+
+@pytest.mark.parametrize("size", [True, 0, 2.0, "3"])
+def test_a_number_of_runs_is_whole(size):
+    with pytest.raises(SampleError, match="no number of things"):
+        simulated("fixed_layers", n_rep=2, S=size)
+
+
+def test_steps_are_numbers():
+    with pytest.raises(SampleError, match="no numbers"):
+        simulated("fixed_layers", n_rep=2, steps=("a", "b"))

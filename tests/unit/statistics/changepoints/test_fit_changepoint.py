@@ -279,6 +279,27 @@ def test_autocorrelated_errors_taken_for_independent_are_warned_of():
     assert "assumed: errors about the segment means are independent" in repr(iid)
 
 
+@pytest.mark.parametrize("asked", [{"errors": "hac"}, {"n_breaks": "bic"}])
+def test_series_too_short_for_a_long_run_variance_or_bic_are_warned_of(asked):
+    """In independent noise without a change they report one far more often than in 5% of series."""
+    noise = np.random.default_rng(5).normal(size=(300, 12))
+    data = xr.DataArray(
+        noise, dims=("run", "step"), coords={"step": range(12)}, attrs={"units": "1"}, name="noise"
+    )
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = fit_changepoint(data, dim=None, **({"n_breaks": "sequential"} | asked))
+    assert (found.outcome == "change").any("change" if "change" in found.outcome.dims else []).mean() > 0.1
+    assert any("fewer than 40 checkpoints" in str(warning.message) for warning in told)
+    with pytest.warns(GeostatWarning, match="mends that from about 40 checkpoints on, not here"):
+        plain = fit_changepoint(data, dim=None, n_breaks="sequential")
+    assert (plain.outcome.isel(change=0) == "change").mean() < 0.07
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fit_changepoint(shifted(), dim=None, **asked)
+    assert not any("fewer than 40" in str(warning.message) for warning in told)
+
+
 def test_a_change_that_sup_f_does_not_find_is_warned_of():
     data = curve(np.random.default_rng(3).normal(size=60))
     with pytest.warns(GeostatWarning, match="a change is dated because n_breaks=1 asks for it"):

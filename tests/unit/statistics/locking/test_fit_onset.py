@@ -251,7 +251,7 @@ def test_flat_noise_is_said_to_hold_no_change():
     assert row["high"] - row["low"] > 500
 
 
-@pytest.mark.filterwarnings("ignore:.*hardly distinguishable")
+@pytest.mark.filterwarnings("ignore:.*stand out of the noise")
 def test_a_random_walk_is_said_to_be_one():
     steps = np.arange(60)
     data = settling(3, steps)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError, UndefinedWarning
-from geostat.statistics import at_least, lock_brackets
+from geostat.statistics import at_least, lock_brackets, locked_share
 
 STEPS = [63, 127, 191, 255, 299]
 
@@ -156,10 +156,52 @@ def test_all_nan_is_undefined():
 
 
 def test_infinite_values_are_outside():
-    assert (
-        only(lock_brackets(curve([np.inf, 5, 5, 5, 5]), reference=5.0, margin=1, dim=None))["onset"]
-        == "(63, 127]"
+    for band in ({"reference": 5.0, "margin": 1}, {"reference": at_least(1.0)}):
+        with pytest.warns(GeostatWarning, match=r"1 value is infinite \(at step 63\).*never inside"):
+            found = lock_brackets(curve([np.inf, 5, 5, 5, 5]), dim=None, **band)
+        assert only(found)["onset"] == "(63, 127]"
+
+
+def test_a_run_that_may_still_enter_in_time_is_not_said_never_to_lock():
+    data = curve([9, 9, 9, 9, 9])
+    ended, half = (
+        only(lock_brackets(data, reference=5.0, margin=1, dim=None, training_steps=n)) for n in (398, 600)
     )
+    assert (ended["outcome"], half["outcome"]) == ("never", "too short to tell")
+    assert "training goes on to 600" in half["reason"]
+    assert half["last_out"] == 299
+    shares = [
+        locked_share(xr.concat([data, data + 1], "run"), reference=5.0, margin=1, dim=None, training_steps=n)
+        for n in (398, 600)
+    ]
+    assert [share.rows()[0]["n_unknown"] for share in shares] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"training_steps": 40}, "has a value at step 299"),
+        ({"training_steps": "all"}, "no length of training"),
+        ({"training_steps": np.inf}, "no length of training"),
+        ({"persistence": "a quarter"}, "no share of training"),
+        ({"margin": "wide"}, "declares no band"),
+        ({"margin": True}, "declares no band"),
+        ({"reference": None}, "is no number"),
+        ({"reference": [5.0]}, "is no number"),
+    ],
+)
+def test_arguments_that_are_no_numbers_are_refused(arguments, message):
+    with pytest.raises(SampleError, match=message):
+        lock_brackets(
+            curve([9, 6, 5.1, 5.0, 4.9]), **({"reference": 5.0, "margin": 0.5, "dim": None} | arguments)
+        )
+
+
+@pytest.mark.parametrize("steps", [list("abcde"), [np.nan, 63, 127, 191, 255]])
+def test_steps_that_are_no_numbers_are_refused(steps):
+    data = curve([9, 6, 5.1, 5.0, 4.9]).assign_coords(step=steps)
+    with pytest.raises(SampleError, match="not numbers throughout"):
+        lock_brackets(data, reference=5.0, margin=0.5, dim=None)
 
 
 def test_unsorted_steps_are_sorted_and_repeated_ones_refused():

@@ -172,6 +172,24 @@ def test_the_result_survives_json_and_prints():
         assert repr(result)
 
 
+def test_a_share_without_interval_claims_no_method():
+    sentence = share(locking_runs([30])).sentence()
+    assert "1 of 1 run locked (share 1.00, no interval) (within-run" in sentence
+    assert "Clopper" not in sentence
+
+
+def test_all_nan_is_undecided_and_says_so():
+    row = only(share(locking_runs([30, 40]) * np.nan))
+    assert (row["low"], row["high"], row["n_unknown"]) == (0, 1, 2)
+    assert row["reason"] == "no run has a value here"
+
+
+def test_steps_asked_for_twice_are_told_once_and_names_are_refused():
+    assert [row["step"] for row in share(locking_runs([30, 40]), by=[50, 20, 50]).rows()] == [50, 20]
+    with pytest.raises(SampleError, match="names no steps"):
+        share(locking_runs([30, 40]), by=["end"])
+
+
 def test_dask_backed_data_give_the_same():
     pytest.importorskip("dask.array")
     data = locking_runs([30, 40, np.inf, 20, 70, 90])

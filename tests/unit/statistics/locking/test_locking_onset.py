@@ -110,8 +110,11 @@ def test_a_margin_larger_than_the_range_is_warned_of():
     rank = xr.DataArray(
         [[9, 6, 5.1, 5, 4.9], [8, 6, 5.1, 5, 4.9]], dims=("run", "step"), coords={"step": STEPS}
     )
-    rank = rank.assign_attrs(units="1").rename("forward_capture")
-    with pytest.warns(GeostatWarning, match="no curve varies by more than the margin 20"):
+    rank = rank.assign_attrs(units="1").rename("srank")
+    with (
+        pytest.warns(GeostatWarning, match="decaying learning rate"),
+        pytest.warns(GeostatWarning, match="no curve varies by more than the margin 20"),
+    ):
         locking_onset(rank, reference=5.0, margin=20, dim=None, beside=())
 
 
@@ -139,16 +142,16 @@ def test_a_run_that_leaves_the_band_at_the_end_is_told_and_in_bf16_left_open():
     left = [IN, IN, IN, IN, OUT]
     row = only(judged([left], [left]))
     assert row["verdict"] == "no-lock"
-    assert "1 stayed in the band for long enough before leaving it again" in row["reason"]
+    assert "1 of them after staying in the band for long enough" in row["reason"]
     data = captures([left], [left]).assign_attrs(storage="bf16")
     assert only(locking_onset(data, dim=None, beside=()))["verdict"] == "undetermined"
     brief = [OUT, OUT, OUT, IN, OUT]
     row = only(locking_onset(captures([brief], [brief]).assign_attrs(storage="bf16"), dim=None, beside=()))
     assert row["verdict"] == "no-lock"
-    assert "stayed" not in row["reason"]
+    assert "staying" not in row["reason"]
     # The steps in between have to be inside: two stays of less than a quarter are none.
     broken = [IN, IN, OUT, IN, OUT]
-    assert "stayed" not in only(judged([broken], [broken]))["reason"]
+    assert "staying" not in only(judged([broken], [broken]))["reason"]
 
 
 def test_the_hull_spans_the_brackets_of_all_runs():
@@ -215,6 +218,8 @@ def test_similarity_to_end_is_refused_unless_insisted_on():
     data = captures([LOCKS], [LOCKS]).isel(side=0, drop=True).rename("similarity_to_end")
     with pytest.raises(SampleError, match=r"random walk.*Use forward_capture"):
         locking_onset(data, reference=at_least(0.5), dim=None)
+    with pytest.raises(SampleError, match="random walk"):
+        locking_onset(data, dim=None)
     named = data.rename("x").assign_attrs(diagnostic="similarity_to_end")
     with pytest.raises(SampleError, match="random walk"):
         locking_onset(named, reference=at_least(0.5), dim=None)
@@ -289,8 +294,10 @@ def test_all_nan_is_undetermined_and_says_so():
 
 
 def test_an_infinite_value_is_not_inside():
-    row = only(judged([[-np.inf, IN, IN, IN, IN]], [EARLY]))
-    assert row["onset"] == "(63, 127]"
+    for infinite in (-np.inf, np.inf):
+        with pytest.warns(GeostatWarning, match="infinite is never inside"):
+            row = only(judged([[infinite, IN, IN, IN, IN]], [EARLY]))
+        assert row["onset"] == "(63, 127]"
 
 
 def test_identical_seeds_are_warned_of():
@@ -340,15 +347,24 @@ def fake(monkeypatch, name, **quantities):
     monkeypatch.setattr(verdict_beside.importlib, "import_module", imported)
 
 
-def test_a_fit_that_contradicts_the_brackets_is_said(monkeypatch):
-    fake(monkeypatch, "fit_onset", estimate=280.0, low=255.0, high=299.0)
-    with pytest.warns(GeostatWarning, match=r"is made, lies in \(255, 299\], outside the runs' bracket"):
+def test_a_change_that_is_over_before_the_bracket_contradicts_it(monkeypatch):
+    fake(monkeypatch, "fit_onset", estimate=100.0, low=63.0, high=127.0)
+    with pytest.warns(
+        GeostatWarning, match=r"is made in \(63, 127\] \(fit_onset\), before the runs' bracket"
+    ):
         result = judged([LOCKS], [LOCKS], beside=("fit_onset", "onset_exists"))
     row = only(result)
-    assert (row["fit_low"], row["fit_high"]) == (255, 299)
+    assert (row["fit_low"], row["fit_high"]) == (63, 127)
     assert math.isnan(row["existence_p"])
-    assert "but the fitted onset" in result.sentence()
-    assert "model-dependent onset (255, 299]" in result.sentence()
+    assert "but 90% of the change is made in (63, 127]" in result.sentence()
+
+
+@pytest.mark.parametrize("runs", [LOCKS, EARLY])
+def test_a_change_that_goes_on_after_the_bracket_is_another_question(monkeypatch, runs):
+    fake(monkeypatch, "fit_onset", estimate=280.0, low=255.0, high=299.0)
+    sentence = judged([runs], [runs], beside=("fit_onset",)).sentence()
+    assert "90% of the change is made in (255, 299] (fit_onset: a different question)" in sentence
+    assert "but" not in sentence
 
 
 def test_a_fit_that_agrees_is_told_without_warning(monkeypatch):
@@ -358,7 +374,7 @@ def test_a_fit_that_agrees_is_told_without_warning(monkeypatch):
 
 def test_a_test_that_sees_no_onset_is_said(monkeypatch):
     fake(monkeypatch, "onset_exists", p_value=0.4)
-    with pytest.warns(GeostatWarning, match="does not reject its absence"):
+    with pytest.warns(GeostatWarning, match="no change is distinguishable from noise"):
         judged([LOCKS], [LOCKS], beside=("onset_exists",))
 
 
@@ -369,6 +385,11 @@ def test_a_test_that_sees_no_onset_is_said(monkeypatch):
         ({"persistence": 2}, "no share of training"),
         ({"beside": ("fit",)}, "is not known"),
         ({"beside": "fit_onset"}, "is not known"),
+        ({"beside": None}, "is not known"),
+        ({"windows": 1}, "no sequence of tests"),
+        ({"persistence": "x"}, "no share of training"),
+        ({"diffusion_capture": "x"}, "is no number"),
+        ({"diffusion_capture": math.inf}, "not finite"),
         ({"diffusion_capture": [0.5, 0.6]}, "one for every step"),
         ({"diffusion_capture": math.nan}, "one for every step"),
     ],
@@ -379,8 +400,53 @@ def test_arguments_that_make_no_sense_are_refused(arguments, message):
 
 
 def test_a_null_for_a_metric_without_sides_is_refused():
+    rank = captures([LOCKS], [LOCKS], name="srank").isel(side=0, drop=True)
     with pytest.raises(SampleError, match="Leave it out"):
-        judged([LOCKS], [LOCKS], reference=0.9, margin=0.1, diffusion_capture=0.5)
+        locking_onset(rank, reference=0.9, margin=0.1, diffusion_capture=0.5, dim=None)
+
+
+def test_a_band_around_a_capture_would_be_judged_side_by_side_and_is_refused():
+    """Under anisotropic diffusion the right capture alone is near .8 throughout."""
+    with pytest.raises(SampleError, match=r"on each side by itself.*at_least"):
+        judged([NEVER], [[0.8] * 5], reference=0.8, margin=0.2)
+    with pytest.raises(SampleError, match="would average the sides"):
+        judged([NEVER], [LOCKS], dim="side")
+
+
+def test_a_side_that_the_data_do_not_name_is_not_called_right():
+    left = captures([LOCKS], [LOCKS]).isel(side=0, drop=True)
+    result = locking_onset(left, dim=None, beside=())
+    assert "do not say which" in result.sentence()
+    named = locking_onset(captures([LOCKS], [LOCKS]).sel(side="left"), dim=None, beside=())
+    assert "on the left side alone" in named.sentence()
+    taken = locking_onset(left, dim=None, beside=(), diffusion_capture=0.8)
+    assert "taken for the right one" in taken.sentence()
+
+
+def test_a_mean_that_stays_above_on_one_side_contradicts_nothing():
+    right = captures([LOCKS] * 5, [LOCKS] * 5).sel(side="right")
+    row = only(locking_onset(right, dim=None, beside=("band_entry",)))
+    assert row["n_one_side"] == 5
+    assert row["entry_high"] == 191
+
+
+def test_a_share_below_one_half_is_a_claim_on_the_recipe():
+    result = judged([NEVER] * 6, [NEVER] * 6)
+    assert "less than half of the recipe's runs lock" in result.sentence()
+    assert "no claim" not in result.sentence()
+    assert "no claim on the recipe: fewer than 6 runs" in judged([NEVER] * 5, [NEVER] * 5).sentence()
+
+
+def test_a_change_that_is_not_shown_has_no_time(monkeypatch):
+    fake(monkeypatch, "onset_exists", p_value=0.4)
+    sentence = judged([EARLY], [EARLY], beside=("onset_exists",)).sentence()
+    assert "no change is distinguishable from noise (onset_exists, p = 0.400)" in sentence
+
+
+def test_what_is_no_labelled_array_is_refused():
+    for data in ([0.5], None, 3):
+        with pytest.raises(SampleError, match="Pass a measurement"):
+            locking_onset(data)
 
 
 def test_the_order_of_runs_changes_nothing_and_steps_scale():

@@ -133,3 +133,16 @@ def test_the_result_survives_json_and_prints():
         assert "Median onset" in result.sentence()
         assert repr(result)
         assert len(result.to_frame()) == 1
+
+
+def test_a_median_without_interval_claims_no_method():
+    sentence = median(locking_runs([25])).sentence()
+    assert "(n = 1 run; no interval) (within-run" in sentence
+    assert "order-statistic" not in sentence
+    assert "6 runs are needed" in median(locking_runs([25, 35])).sentence()
+
+
+def test_all_nan_has_no_median_and_says_so():
+    result = median(locking_runs([25] * 6) * np.nan)
+    assert only(result)["reason"] == "no run has a value here"
+    assert "not bounded by these checkpoints" in result.sentence()

@@ -164,3 +164,73 @@ def test_data_are_not_changed(make_runs, procedure):
     before = data.copy(deep=True)
     procedure(data)
     assert data.identical(before)
+
+
+@pytest.mark.parametrize("sample_dim", [None, 3, ["run"]])
+def test_a_sample_dimension_that_is_no_name_is_refused(make_runs, procedure, sample_dim):
+    with pytest.raises(SampleError, match="names no dimension"):
+        procedure(make_runs(RECIPES), sample_dim=sample_dim)
+
+
+def test_a_misspelt_sample_dimension_does_not_turn_runs_into_settings(make_runs, procedure):
+    with pytest.raises(SampleError, match=r"sample_dim='runs' is not among .* Pass sample_dim='run'"):
+        procedure(make_runs(RECIPES), sample_dim="runs")
+
+
+@pytest.mark.parametrize("name", [1, None, ["opd"]])
+def test_a_recipe_that_is_no_text_is_refused(make_runs, name):
+    with pytest.raises(SampleError, match="Pass its name as text"):
+        compare(make_runs(RECIPES), name, "sft")
+
+
+def test_a_metric_without_recipes_is_named(make_runs):
+    data = make_runs(RECIPES)
+    both = data.to_dataset().assign(size=data.isel(run=0, drop=True))
+    with pytest.raises(SampleError, match="size has no coordinate `recipe`"):
+        compare(both, "opd", "sft")
+
+
+@pytest.mark.parametrize("margin", ["1", True, ("-1", "1"), (False, True)])
+def test_a_margin_is_a_number(make_runs, margin):
+    with pytest.raises(SampleError, match="declares no margin"):
+        equivalence(make_runs(RECIPES), "opd", "sft", margin=margin)
+
+
+@pytest.mark.parametrize("reference", ["20", [20.0], True])
+def test_a_reference_is_a_number(make_runs, reference):
+    with pytest.raises(SampleError, match="no number"):
+        equivalence(make_runs(RECIPES), "opd", margin=1.0, reference=reference)
+
+
+def test_a_reference_of_numpy_is_written_to_json(make_runs):
+    told = equivalence(make_runs(RECIPES), "opd", margin=0.5, reference=np.float32(20))
+    assert type(told).from_json(told.to_json()).settings["reference"] == 20.0
+
+
+def test_a_contrast_without_any_interval_does_not_speak_of_a_population(make_runs):
+    data = make_runs({"opd": 1, "sft": 1})
+    assert compare(data, "opd", "sft").scope == "descriptive"
+    assert equivalence(data, "opd", "sft", margin=0.5).scope == "descriptive"
+    assert compare(data, "opd", "sft", assumed_seed_sd=1.0).scope == "model-dependent"
+    assert compare(make_runs(RECIPES), "opd", "sft").scope == "population of runs"
+
+
+def test_both_sides_of_an_equivalence_are_counted_where_one_has_no_value(make_runs):
+    data = make_runs(RECIPES)
+    data.values[3:, 0] = np.nan
+    (row, *_) = equivalence(data, "opd", "sft", margin=0.5).table().body
+    assert row[-1].plain == "3 and 0"
+
+
+def test_differences_too_small_to_square_give_no_interval_of_width_zero(make_runs):
+    result = mean_ci(make_runs(RECIPES) * 1e-170)
+    assert np.isnan(result.low).all()
+    assert all("cannot be estimated" in row["reason"] for row in result.rows())
+    assert np.isfinite(mean_ci(make_runs(RECIPES) * 1e-140).low).all()
+
+
+def test_a_level_is_corrected_only_where_a_percentage_was_meant(make_runs):
+    with pytest.raises(SampleError, match=r"Did you mean 0\.95"):
+        mean_ci(make_runs(RECIPES), level=95)
+    with pytest.raises(SampleError, match=r"between 0 and 1\.$"):
+        mean_ci(make_runs(RECIPES), level=1.5)

@@ -138,3 +138,9 @@ def test_holm_bounds_any_false_rejection():
     rejected = np.mean([(adjust_p_values(family) <= 0.05).any() for family in families])
     assert rejected <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
     assert (families <= 0.05).any(axis=1).mean() > 0.3
+
+
+@pytest.mark.parametrize("values", [["a"], [0.1, None, "x"], [[0.1], [0.2, 0.3]]])
+def test_what_is_no_number_is_no_p_value(values):
+    with pytest.raises(SampleError, match="no numbers"):
+        adjust_p_values(values)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import SampleError
-from geostat.statistics.means.power_of_tests import Design
-from geostat.statistics.means.power_questions import Question, check_probability, question_of
-from geostat.statistics.means.power_result import PowerResult
-from geostat.statistics.means.power_seed_sd import SeedSD, assumed, from_pilot, without
-from geostat.statistics.runs.arguments import Weighting, check_level
+from geostat.statistics.runs.arguments import Weighting, as_number, check_level
+from geostat.statistics.sample_size.power_of_tests import Design
+from geostat.statistics.sample_size.power_questions import Question, check_probability, question_of
+from geostat.statistics.sample_size.power_result import PowerResult
+from geostat.statistics.sample_size.power_seed_sd import SeedSD, assumed, from_pilot, without
 from geostat.statistics.words.notices import give
 
 __all__ = ["PowerResult", "power"]
@@ -125,7 +125,9 @@ def power(
         warnings=give(dict.fromkeys(sd.notices)),
         settings={
             "procedure": procedure,
-            "seed_sd": seed_sd if isinstance(seed_sd, int | float) else sd.origin,
+            "seed_sd": sd.origin
+            if seed_sd is None or sd.origin != "assumed"
+            else as_number("seed_sd", seed_sd),
             **asked,
             "share": share,
             "design": design,
@@ -139,7 +141,10 @@ def power(
 
 
 def _grid(n_runs: Sequence[int]) -> npt.NDArray[np.int64]:
-    grid = np.unique(np.asarray(list(n_runs)))
+    numbers = (
+        n_runs if isinstance(n_runs, Sequence | np.ndarray) and not isinstance(n_runs, str) else [n_runs]
+    )
+    grid = np.unique(np.asarray(numbers))
     if grid.size == 0 or grid.dtype.kind not in "iu" or grid[0] < 1:
         raise SampleError(f"n_runs={n_runs!r}: pass whole numbers of runs a recipe, 1 or more.")
     return grid.astype(np.int64)

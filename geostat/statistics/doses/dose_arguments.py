@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geostat.errors import SampleError
-from geostat.statistics.means.dose_contrasts import Variance
-from geostat.statistics.means.isotonic import Direction
+from geostat.statistics.doses.dose_contrasts import Variance
+from geostat.statistics.doses.isotonic import Direction
 from geostat.statistics.means.scales import Scale, choose_scale
 from geostat.statistics.runs.aggregation import RunValues
 from geostat.statistics.runs.arguments import Sample

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from geostat.errors import SampleError
 from geostat.results import Variable
-from geostat.statistics.runs.aggregation import aggregate, cell_array
+from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
 from geostat.statistics.runs.arguments import Sample, Weighting, gather
-from geostat.statistics.runs.groups import Group, group_by_recipe, with_progress
+from geostat.statistics.runs.confounding import mixed
+from geostat.statistics.runs.groups import Group, group_by_recipe, left_out_of, with_progress
 from geostat.statistics.runs.moments import Moments, moments
+from geostat.statistics.runs.repeats import Repeats, repeated_runs, repeats_notices
 from geostat.statistics.words.notices import Notice
 from geostat.statistics.words.reasons import IDENTICAL, INFINITE, NO_VALUE, text_array
 
@@ -75,7 +78,8 @@ def assumed(seed_sd: float) -> SeedSD:
     SampleError
         If it is no positive number.
     """
-    if isinstance(seed_sd, bool) or not isinstance(seed_sd, int | float) or not 0 < seed_sd < math.inf:
+    number = isinstance(seed_sd, int | float | np.integer | np.floating) and not isinstance(seed_sd, bool)
+    if not number or not 0 < seed_sd < math.inf:
         raise SampleError(
             f"seed_sd={seed_sd!r} is no standard deviation. Pass a positive number in the metric's units, or "
             "the measured runs of a pilot (DataArray or Dataset)."
@@ -120,15 +124,26 @@ def from_pilot(
         NaN with a reason where no recipe has two runs.
     """
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
-    cells = {sample.name: _cells(sample, level) for sample in gathered.samples}
-    return SeedSD(cells, gathered.common(), "pilot", gathered.notices)
+    notices = list(gathered.notices)
+    repeats: dict[str, list[Repeats]] = {}
+    cells = {sample.name: _cells(sample, level, notices, repeats) for sample in gathered.samples}
+    notices += repeats_notices(repeats)
+    return SeedSD(cells, gathered.common(), "pilot", tuple(notices))
 
 
-def _cells(sample: Sample, level: float) -> xr.Dataset:
+def _cells(
+    sample: Sample, level: float, notices: list[Notice], repeats: dict[str, list[Repeats]]
+) -> xr.Dataset:
     from scipy import stats
 
     groups = group_by_recipe(sample)
-    found = [_moments(sample, group) for group in groups]
+    notices.extend(mixed(sample, groups))
+    runs = [aggregate(sample, group.positions) for group in groups]
+    for group, run in zip(groups, runs, strict=True):
+        notices.extend(left_out_of(sample, group, run))
+        whose = f"recipe {group.recipe!r}: " if group.recipe else ""
+        repeats.setdefault(whose, []).append(repeated_runs(run.values, sample.sample_dim))
+    found = [_moments(sample, run) for run in runs]
     spread = [(m.n > 1) & ~m.identical for m in found]
     squares = [((m.n - 1) * m.variance).where(own, 0.0) for m, own in zip(found, spread, strict=True)]
     df = _over_groups([(m.n - 1).where(m.n > 1, 0) for m in found]).sum("_group")
@@ -152,6 +167,5 @@ def _over_groups(arrays: list[xr.DataArray]) -> xr.DataArray:
     return xr.concat(arrays, dim="_group", coords="minimal", compat="override", join="exact")
 
 
-def _moments(sample: Sample, group: Group) -> Moments:
-    run = aggregate(sample, group.positions).values
-    return moments(run.drop_vars(["recipe", "seed", "progress"], errors="ignore"), sample.sample_dim)
+def _moments(sample: Sample, run: RunValues) -> Moments:
+    return moments(run.values.drop_vars(["recipe", "seed", "progress"], errors="ignore"), sample.sample_dim)

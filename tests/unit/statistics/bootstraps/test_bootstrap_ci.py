@@ -6,10 +6,10 @@ import xarray as xr
 from scipy import stats
 
 from geostat.errors import GeostatWarning, SampleError, SmallSampleWarning
-from geostat.statistics.means.bootstrap import BootstrapResult, bootstrap_ci
-from geostat.statistics.means.bootstrap_intervals import METHODS, bootstrap_interval
-from geostat.statistics.means.bootstrap_scope import SMALLEST
-from geostat.statistics.means.resampling import MEAN, MEDIAN, draw, from_callable, jackknife
+from geostat.statistics.bootstraps.bootstrap import BootstrapResult, bootstrap_ci
+from geostat.statistics.bootstraps.bootstrap_intervals import METHODS, bootstrap_interval
+from geostat.statistics.bootstraps.bootstrap_scope import SMALLEST
+from geostat.statistics.bootstraps.resampling import MEAN, MEDIAN, draw, from_callable, jackknife
 
 
 def of(values, method, estimator=MEAN, *, level=0.95, n_resamples=999, seed=0, vectors=False):
@@ -93,8 +93,8 @@ def test_cells_are_answered_as_if_each_were_alone(method):
 @pytest.mark.parametrize("estimator", [MEAN, MEDIAN, from_callable(lambda v, axis: v.std(axis=axis))])
 def test_chunks_of_memory_change_nothing(method, estimator, monkeypatch):
     whole = of(SAMPLE, method, estimator, n_resamples=199)
-    monkeypatch.setattr("geostat.statistics.means.resampling.HELD", 100)
-    monkeypatch.setattr("geostat.statistics.means.bootstrap_intervals.HELD", 100)
+    monkeypatch.setattr("geostat.statistics.bootstraps.resampling.HELD", 100)
+    monkeypatch.setattr("geostat.statistics.bootstraps.bootstrap_intervals.HELD", 100)
     assert of(SAMPLE, method, estimator, n_resamples=199) == pytest.approx(whole)
 
 
@@ -310,3 +310,12 @@ def test_draws_hold_as_many_units_as_the_sample():
     places = draw(7, 50, np.random.default_rng(0)).places
     assert places.shape == (50, 7)
     assert set(np.unique(places)) == set(range(7))
+
+
+def test_a_statistic_without_value_is_not_blamed_on_the_runs(make_runs):
+    def nothing(values, axis):
+        return values.mean(axis) * np.nan
+
+    told = bootstrap_ci(make_runs({"opd": 6}), statistic=nothing, n_resamples=99, rng=0).sentence()
+    assert "nothing Stable rank of an update is undefined" in told
+    assert "no value in any run" not in told

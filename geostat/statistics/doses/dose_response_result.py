@@ -112,6 +112,11 @@ class DoseResponseResult(LabelledResult):
         """Upper end of the interval of the threshold; infinite where the doses give none."""
         return self.quantity("threshold_high")
 
+    def drawn(self) -> str:
+        """Name the interval of a difference, which is pointwise and does not decide the sequence."""
+        kind = "Welch" if self.settings["variance"] == "separate" else "pooled-variance"
+        return f"{percent(self.level or 0)} {kind} t-interval of the difference, pointwise"
+
     def columns(self) -> Sequence[Column]:
         """Mean, fit, difference with interval, p-value of equivalence, verdict, runs."""
         return [
@@ -155,13 +160,17 @@ class DoseResponseResult(LabelledResult):
         where = "".join(f" at {label} {value}" for label, value in at.items() if value is not None)
         runs = sorted({row["n_runs"] for row in curve if row["n_runs"]})
         counts = f"{runs[0]}" if len(set(runs)) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "no"
-        whom = f"{self.variables[name].label}{where} ({counts} runs a dose)"
+        whom = f"{self.variables[name].label}{where} ({counts} {'run' if runs == [1] else 'runs'} a dose)"
         if all(row["verdict"] in ("reference", "no test", "no value") for row in curve):
             return f"{whom}: no test against {self.doses} = {self.reference:g} is possible"
-        pairs = "rises" if first["trend"] > 0 else "falls" if first["trend"] < 0 else "is level"
-        p = p_value_text(first["p_trend"]).plain
-        trend = f"{pairs} with {self.doses} (Jonckheere p {p if p.startswith('<') else '= ' + p})"
-        return f"{whom}: {self._equivalence(name, first)}; {trend}"
+        return f"{whom}: {self._equivalence(name, first)}; {self._trend(first)}"
+
+    def _trend(self, row: Row) -> str:
+        p = p_value_text(row["p_trend"]).plain
+        shown = row["p_trend"] <= 1 - (self.level or 0)
+        moves = f"{'rises' if row['trend'] > 0 else 'falls'} with {self.doses}"
+        told = moves if shown else f"no trend with {self.doses} is shown"
+        return f"{told} (Jonckheere p {p if p.startswith('<') else '= ' + p})"
 
     def _equivalence(self, name: str, row: Row) -> str:
         ratio = self.settings["scale"][name] != "identity"
@@ -178,6 +187,8 @@ class DoseResponseResult(LabelledResult):
         low, high = row["threshold_low"], row["threshold_high"]
         if math.isinf(low) or math.isinf(high):
             end = high if math.isinf(low) else low
+            if end == self.reference:
+                return "where the threshold lies is open: no dose is shown different"
             side = "below" if math.isinf(low) else "above"
             return f"the threshold lies {side} {end:g}, and no dose is shown different"
         brackets = "[)" if high == self.reference or row["last_equivalent"] > row["first_not_shown"] else "(]"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from geostat.statistics.means.dose_contrasts import DoseContrasts, sequence
+from geostat.statistics.doses.dose_contrasts import DoseContrasts, sequence
 
 __all__ = ["Threshold", "find_threshold"]
 

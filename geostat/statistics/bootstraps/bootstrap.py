@@ -7,11 +7,11 @@ import xarray as xr
 
 from geostat.errors import SampleError
 from geostat.results.base import Scope
-from geostat.statistics.means.bootstrap_cells import Asked, bootstrap_cells, undercovers
-from geostat.statistics.means.bootstrap_intervals import METHODS, Method, check_resamples
-from geostat.statistics.means.bootstrap_result import BootstrapResult
-from geostat.statistics.means.bootstrap_scope import SIMULATED_COVERAGE
-from geostat.statistics.means.resampling import MEAN, MEDIAN, Array, from_callable
+from geostat.statistics.bootstraps.bootstrap_cells import Asked, bootstrap_cells, undercovers
+from geostat.statistics.bootstraps.bootstrap_intervals import METHODS, Method, check_resamples
+from geostat.statistics.bootstraps.bootstrap_result import BootstrapResult
+from geostat.statistics.bootstraps.bootstrap_scope import SIMULATED_COVERAGE
+from geostat.statistics.bootstraps.resampling import MEAN, MEDIAN, Array, from_callable
 from geostat.statistics.runs.arguments import Samples, Weighting, check_level, gather
 from geostat.statistics.runs.randomness import Randomness, seeded
 from geostat.statistics.runs.repeats import Repeats, repeats_notices
@@ -55,7 +55,7 @@ def bootstrap_ci(
         error within bootstrap-t is s / sqrt(n) for the mean, Maritz and Jarrett's for the median, and the
         jackknife's for a callable, which must then be smooth (no quantile).
     method : {"bootstrap-t", "percentile", "basic", "bca"}
-        See `geostat.statistics.means.bootstrap_intervals.bootstrap_interval` for the formulas.
+        See `geostat.statistics.bootstraps.bootstrap_intervals.bootstrap_interval` for the formulas.
     n_resamples : int
         Resamples.
     rng : int, numpy.random.Generator or None

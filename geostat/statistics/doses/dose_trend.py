@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from geostat.statistics.means.isotonic import Direction
-from geostat.statistics.means.resampling import HELD, parts
+from geostat.statistics.bootstraps.resampling import HELD, parts
+from geostat.statistics.doses.isotonic import Direction
 
 __all__ = ["trend_p_value", "trend_statistic"]
 

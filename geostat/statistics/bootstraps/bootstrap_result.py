@@ -72,7 +72,8 @@ class BootstrapResult(LabelledResult):
         what = f"{self.statistic} {self.variables[name].label}"
         rows = self._rows_of(name, last_with_value(self.cells[name]), self.labels())
         if not any(has_value(row) for row in rows):
-            return f"{what} had no value in any run"
+            some = any(row["n_units"] for row in rows)
+            return f"{what} is undefined" if some else f"{what} had no value in any run"
         at = shared_step(rows[:TOLD])
         values = [self._spoken(row, own_step(row, at)) for row in rows[:TOLD]]
         more = f" and {len(rows) - TOLD} further cells" if len(rows) > TOLD else ""

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from geostat.errors import SampleError
-from geostat.statistics.means.resampling import HELD, Array, Estimator, Resamples, draw, jackknife, parts
+from geostat.statistics.bootstraps.resampling import HELD, Array, Estimator, Resamples, draw, jackknife, parts
 
 __all__ = ["METHODS", "Interval", "Method", "bootstrap_interval", "check_resamples"]
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from geostat.statistics.means.dose_arguments import Doses, doses_of, margin_on, scale_of
-from geostat.statistics.means.dose_contrasts import DoseContrasts, Variance, dose_contrasts
-from geostat.statistics.means.dose_threshold import Threshold, find_threshold
-from geostat.statistics.means.dose_trend import trend_p_value
-from geostat.statistics.means.isotonic import monotone_fit
+from geostat.statistics.doses.dose_arguments import Doses, doses_of, margin_on, scale_of
+from geostat.statistics.doses.dose_contrasts import DoseContrasts, Variance, dose_contrasts
+from geostat.statistics.doses.dose_threshold import Threshold, find_threshold
+from geostat.statistics.doses.dose_trend import trend_p_value
+from geostat.statistics.doses.isotonic import monotone_fit
 from geostat.statistics.means.scales import Scale
 from geostat.statistics.runs.aggregation import RunValues, aggregate
 from geostat.statistics.runs.arguments import Sample
@@ -197,11 +197,14 @@ def _reasons(
     pooled = np.broadcast_to(
         found.n.sum(axis=1, keepdims=True) == (found.n > 0).sum(axis=1, keepdims=True), own.shape
     )
+    infinite = np.isinf(found.mean)
+    of_all = np.broadcast_to(infinite.any(axis=1, keepdims=True) & (not separate), own.shape)
     return [
         (found.n == 0, NO_VALUE),
         (own, "the reference dose, which the others are set against"),
         (np.broadcast_to(base == 0, own.shape), f"no run at {name} has a value here"),
         (np.broadcast_to(~np.isfinite(found.difference), own.shape), INFINITE),
+        (untested & of_all, INFINITE),
         (untested & separate & ((found.n == 1) | (base == 1)), single),
         (untested & pooled, f"one run at every dose: {remedy}; add runs with other seeds"),
         (untested, equal),

@@ -62,6 +62,10 @@ class PowerResult(LabelledResult):
         arrays = {metric: cells[name].rename(metric) for metric, cells in self.cells.items()}
         return next(iter(arrays.values())) if self.single else xr.merge(list(arrays.values()), join="outer")
 
+    def drawn(self) -> str:
+        """Say that the range is that of a power, not an interval of the planned procedure."""
+        return f"power at the ends of the pilot's {percent(self.level or 0)} interval of the seed SD; {self.method}"
+
     def columns(self) -> Sequence[Column]:
         """Power, and from a pilot its range and the standard deviation with its interval."""
         pilot = [

@@ -1,15 +1,16 @@
 """What a power can be the probability of, and how it follows from the seed standard deviation."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from geostat.errors import SampleError
-from geostat.statistics.means import power_of_tests as tests
-from geostat.statistics.means.power_of_tests import Contrast, Design
+from geostat.statistics.runs.arguments import as_number
+from geostat.statistics.sample_size import power_of_tests as tests
+from geostat.statistics.sample_size.power_of_tests import Contrast, Design
 
 __all__ = ["Question", "check_probability", "question_of"]
 
@@ -84,15 +85,35 @@ def question_of(
     makers: dict[str, Callable[[], Question]] = {
         "compare": lambda: _comparison(_needed(asked, "effect", procedure), design, correlation, level),
         "equivalence": lambda: _equivalence(
-            asked["effect"] or 0.0, _needed(asked, "margin", procedure), design, correlation, level
+            0.0 if asked["effect"] is None else _needed(asked, "effect", procedure),
+            _needed(asked, "margin", procedure),
+            design,
+            correlation,
+            level,
         ),
         "mean_ci": lambda: _half_width(_needed(asked, "half_width", procedure), level),
         "locked_share": lambda: _share(share, _needed(asked, "wanted_share", procedure), level),
         "median_onset": lambda: _median(level),
     }
-    if procedure not in makers:
+    if not isinstance(procedure, str) or procedure not in makers:
         raise SampleError(f"procedure={procedure!r} is not known. Pass one of {', '.join(makers)}.")
+    unused = [name for name, value in asked.items() if value is not None and name not in _TAKES[procedure]]
+    if unused:
+        raise SampleError(
+            f"power({procedure!r}) has no use for {unused[0]}={asked[unused[0]]!r}. "
+            f"It takes: {', '.join(_TAKES[procedure]) or 'none of these'}. Leave the rest out."
+        )
     return makers[procedure]()
+
+
+_TAKES: Mapping[str, tuple[str, ...]] = {
+    "compare": ("effect",),
+    "equivalence": ("effect", "margin"),
+    "mean_ci": ("half_width",),
+    "locked_share": ("wanted_share",),
+    "median_onset": (),
+}
+"""What each procedure's question is made of, besides runs and level."""
 
 
 def _comparison(effect: float, design: Design, correlation: float, level: float) -> Question:
@@ -110,6 +131,8 @@ def _comparison(effect: float, design: Design, correlation: float, level: float)
 
 
 def _equivalence(effect: float, margin: float, design: Design, correlation: float, level: float) -> Question:
+    if level <= 0.5:
+        raise SampleError(f"level={level!r} leaves no test: two one-sided tests need a level above 0.5.")
     if not margin > 0:
         raise SampleError(
             f"margin={margin!r} is no margin. Pass the largest difference that counts as none, above 0."
@@ -144,7 +167,7 @@ def _half_width(half_width: float, level: float) -> Question:
 
 def _share(share: float, wanted: float, level: float) -> Question:
     check_probability("wanted_share", wanted)
-    if not 0 < share <= 1:
+    if not 0 < as_number("share", share) <= 1:
         raise SampleError(f"share={share!r} is no share of runs: it lies in (0, 1].")
     return Question(
         False,
@@ -169,7 +192,7 @@ def _median(level: float) -> Question:
 
 def _needed(asked: dict[str, float | None], name: str, procedure: str) -> float:
     value = asked[name]
-    if value is None or isinstance(value, bool) or not math.isfinite(value):
+    if value is None or not math.isfinite(as_number(name, value)):
         raise SampleError(f"power({procedure!r}) needs {name}=, a number; found {value!r}.")
     return float(value)
 
@@ -189,14 +212,14 @@ def check_probability(name: str, value: float) -> None:
     SampleError
         If it does not.
     """
-    if not 0 < value < 1:
+    if not 0 < as_number(name, value) < 1:
         raise SampleError(f"{name}={value!r} must lie strictly between 0 and 1.")
 
 
 def _check_design(design: str, correlation: float) -> None:
     if design not in _TESTS:
         raise SampleError(f"design={design!r} is not known. Pass one of {', '.join(_TESTS)}.")
-    if not 0 <= correlation < 1 or (correlation and design != "paired"):
+    if not 0 <= as_number("correlation", correlation) < 1 or (correlation and design != "paired"):
         raise SampleError(
             f"correlation={correlation!r} with design={design!r}: it lies in [0, 1) and belongs to 'paired' alone."
         )

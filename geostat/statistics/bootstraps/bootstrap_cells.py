@@ -1,6 +1,5 @@
 """Bootstrap intervals of all cells of a metric: per recipe, and per set of runs that have a value."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,22 +7,28 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import GeostatWarning, SampleError, SmallSampleWarning
-from geostat.statistics.means.bootstrap_intervals import Method, bootstrap_interval
-from geostat.statistics.means.bootstrap_scope import (
+from geostat.statistics.bootstraps.bootstrap_intervals import Method, bootstrap_interval
+from geostat.statistics.bootstraps.bootstrap_scope import (
     SMALLEST,
     infinite_end,
     too_few,
     undefined_statistic,
     undercoverage,
 )
-from geostat.statistics.means.resampling import Array, Estimator
+from geostat.statistics.bootstraps.resampling import Array, Estimator
 from geostat.statistics.runs.aggregation import RunValues, aggregate, cell_array
 from geostat.statistics.runs.arguments import Sample
 from geostat.statistics.runs.confounding import mixed
-from geostat.statistics.runs.groups import Group, group_by_recipe, with_progress
+from geostat.statistics.runs.groups import (
+    Group,
+    group_by_recipe,
+    joined_recipes,
+    left_out_of,
+    with_progress,
+)
 from geostat.statistics.runs.moments import moments
 from geostat.statistics.runs.repeats import Repeats, repeated_runs
-from geostat.statistics.words.notices import Notice, matrices_left_out
+from geostat.statistics.words.notices import Notice
 from geostat.statistics.words.reasons import Reasons, mean_reasons, text_array
 
 __all__ = ["Asked", "bootstrap_cells", "undercovers"]
@@ -94,11 +99,11 @@ def bootstrap_cells(
         whose = f"recipe {group.recipe!r}: " if group.recipe else ""
         repeats.setdefault(whose, []).append(repeated_runs(run.values, sample.sample_dim))
         units, plural, told = _units(sample, group, run, cluster)
-        notices.extend([*_noticed(sample, group, run), *told])
+        notices.extend([*left_out_of(sample, group, run), *told])
         part = _of_group(units, run, sample.sample_dim, plural, asked)
         notices.extend(_undercovering(part, asked, plural, f"{whose}{sample.name}"))
         parts.append(part)
-    return with_progress(_joined(parts, groups), sample, groups)
+    return with_progress(joined_recipes(parts, groups), sample, groups)
 
 
 def _units(
@@ -231,21 +236,3 @@ def _undercovering(cells: xr.Dataset, asked: Asked, plural: str, whose: str) -> 
         return []
     n = int(cells["n_units"].where(cells["low"].notnull()).min())
     return [Notice(SmallSampleWarning, undercoverage(asked.method, n, plural, whose))]
-
-
-def _joined(parts: Sequence[xr.Dataset], groups: Sequence[Group]) -> xr.Dataset:
-    if groups[0].recipe is None:
-        return parts[0]
-    names = np.array([group.recipe for group in groups], dtype=np.dtypes.StringDType())
-    bare = [part.drop_vars("recipe", errors="ignore") for part in parts]
-    joined = xr.concat(bare, dim="recipe", data_vars="all", coords="minimal", compat="override", join="exact")
-    return joined.assign_coords(recipe=names)
-
-
-def _noticed(sample: Sample, group: Group, run: RunValues) -> list[Notice]:
-    if not run.undefined:
-        return []
-    what = f"{sample.name} of recipe {group.recipe!r}" if group.recipe else sample.name
-    cells = int((run.n_undefined > 0).sum())
-    why = f"in some run at {cells} of {run.n_undefined.size} cells and are left out of all runs there"
-    return [matrices_left_out(what, run.undefined, sample.n_matrices, why)]

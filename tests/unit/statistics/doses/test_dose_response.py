@@ -7,10 +7,10 @@ import xarray as xr
 from scipy import optimize, stats
 
 from geostat.errors import GeostatWarning, SampleError, SmallSampleWarning
-from geostat.statistics.means.dose_contrasts import dose_contrasts, sequence
-from geostat.statistics.means.dose_response import DoseResponseResult, dose_response
-from geostat.statistics.means.dose_trend import trend_p_value, trend_statistic
-from geostat.statistics.means.isotonic import monotone_fit
+from geostat.statistics.doses.dose_contrasts import dose_contrasts, sequence
+from geostat.statistics.doses.dose_response import DoseResponseResult, dose_response
+from geostat.statistics.doses.dose_trend import trend_p_value, trend_statistic
+from geostat.statistics.doses.isotonic import monotone_fit
 
 DOSES = (1.0, 0.75, 0.5, 0.25, 0.05, 0.01, 0.0)
 
@@ -334,3 +334,52 @@ def test_result_survives_json_and_prints(means):
     assert result.ci.sizes["ci_bound"] == 2
     assert result.fit.dims == ("step", "alpha")
     assert result.p_trend.dims == ("step",)
+
+
+def test_a_trend_is_told_only_where_its_test_shows_one():
+    flat = respond(runs([20.0] * 7, sd=1.0), margin=5.0)
+    assert flat.rows()[0]["p_trend"] > 0.05
+    assert "no trend with alpha is shown (Jonckheere p = " in flat.sentence()
+    assert "falls with alpha" not in flat.sentence()
+    assert "falls with alpha (Jonckheere p " in respond(runs(STEP)).sentence()
+
+
+def test_no_bound_of_the_threshold_is_made_up_where_the_doses_give_none():
+    unclear = respond(runs([20.0] * 7, sd=3.0))
+    row = unclear.rows()[0]
+    assert (row["threshold_low"], row["threshold_high"]) == (-math.inf, 1.0)
+    assert "where the threshold lies is open" in unclear.sentence()
+    assert "below 1" not in unclear.sentence()
+
+
+def test_a_single_run_a_dose_is_told_in_the_singular():
+    assert "(1 run a dose)" in respond(runs(STEP, seeds=1)).sentence()
+
+
+def test_an_infinite_run_takes_the_pooled_error_from_every_dose_and_is_named_as_the_reason():
+    data = runs(STEP)
+    data.values[2, 0] = np.inf
+    reasons = by_dose(respond(data), "reason")
+    assert all("infinite" in str(reasons[dose]) for dose in (0.75, 0.5, 0.01))
+    assert "identical" not in str(reasons[0.5])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reference": "1"}, "reference='1' is a str, no number"),
+        ({"reference": None}, "reference=None is a NoneType"),
+        ({"scale": "sqrt"}, "scale='sqrt' is not known"),
+        ({"scale": "auto", "margin": 1.1}, "scale='auto' is not known, or not for a declared margin"),
+        ({"margin": (-1, 1)}, "Pass one number above 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(options, message):
+    with pytest.raises(SampleError, match=message):
+        respond(runs(STEP), **options)
+
+
+def test_options_may_be_numbers_of_numpy():
+    plain = respond(runs(STEP))
+    told = respond(runs(STEP), reference=np.float32(1), margin=np.float64(1), n_resamples=np.int64(999))
+    assert told.to_json() == plain.to_json()

@@ -3,16 +3,17 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import xarray as xr
 
 from geostat.errors import SampleError
-from geostat.statistics.means.dose_arguments import Doses
-from geostat.statistics.means.dose_cells import dose_cells
-from geostat.statistics.means.dose_contrasts import Variance
-from geostat.statistics.means.dose_response_result import DoseResponseResult
-from geostat.statistics.means.isotonic import Direction
-from geostat.statistics.means.scales import Scale, ScaleName, on_scales
-from geostat.statistics.runs.arguments import Samples, Weighting, check_level, gather
+from geostat.statistics.doses.dose_arguments import Doses
+from geostat.statistics.doses.dose_cells import dose_cells
+from geostat.statistics.doses.dose_contrasts import Variance
+from geostat.statistics.doses.dose_response_result import DoseResponseResult
+from geostat.statistics.doses.isotonic import Direction
+from geostat.statistics.means.scales import SCALES, Scale, ScaleName, on_scales
+from geostat.statistics.runs.arguments import Samples, Weighting, as_number, check_level, gather
 from geostat.statistics.runs.randomness import Randomness, seeded
 from geostat.statistics.runs.repeats import Repeats, repeats_notices
 from geostat.statistics.words.notices import give
@@ -122,8 +123,10 @@ def dose_response(
     (0.25, 0.01, 0.25)
     """
     check_level(level)
-    _check_options(direction, variance, n_resamples)
-    asked = Doses(doses, float(reference), direction, variance, level, n_resamples, seeded(rng)[1])
+    _check_options(direction, variance, n_resamples, scale)
+    asked = Doses(
+        doses, as_number("reference", reference), direction, variance, level, int(n_resamples), seeded(rng)[1]
+    )
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     margins = _margins(margin, gathered, scale)
     notices = list(gathered.notices)
@@ -176,12 +179,17 @@ def _result(
     )
 
 
-def _check_options(direction: str, variance: str, n_resamples: int) -> None:
+def _check_options(direction: str, variance: str, n_resamples: int, scale: str) -> None:
     if direction not in ("both", "increasing", "decreasing"):
         raise SampleError(f"direction={direction!r} is not known. Pass 'both', 'increasing' or 'decreasing'.")
     if variance not in ("separate", "pooled"):
         raise SampleError(f"variance={variance!r} is not known. Pass 'separate' (Welch) or 'pooled'.")
-    if isinstance(n_resamples, bool) or not isinstance(n_resamples, int) or n_resamples < 99:
+    if scale not in SCALES:
+        raise SampleError(
+            f"scale={scale!r} is not known, or not for a declared margin. Pass one of {', '.join(SCALES)}."
+        )
+    whole = isinstance(n_resamples, int | np.integer) and not isinstance(n_resamples, bool)
+    if not whole or n_resamples < 99:
         raise SampleError(f"n_resamples={n_resamples!r}: pass a whole number of permutations, 99 or more.")
 
 
@@ -205,8 +213,9 @@ def _margins(margin: float | Mapping[str, float], gathered: Samples, scale: str)
 
 
 def _check_margin(name: str, margin: float, scale: str) -> None:
-    smallest, what = (0, "in the metric's units, above 0") if scale == "identity" else (1, "a ratio above 1")
-    number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    identity = scale == "identity"
+    smallest, what = (0, "one number above 0, in the metric's units") if identity else (1, "a ratio above 1")
+    number = isinstance(margin, int | float | np.integer | np.floating) and not isinstance(margin, bool)
     if not number or not (math.isfinite(margin) and margin > smallest):
         raise SampleError(f"{name}: margin={margin!r} is no margin on the {scale} scale. Pass {what}.")
 
@@ -214,9 +223,8 @@ def _check_margin(name: str, margin: float, scale: str) -> None:
 def _estimand(gathered: Samples, scales: Mapping[str, Scale], asked: Doses) -> str:
     meant: dict[str, list[str]] = {}
     for sample in gathered.samples:
-        what = (
-            f"{scales[sample.name].contrast}, {asked.name} against {asked.name} = {asked.reference:g}, over "
-        )
+        what = f"{scales[sample.name].contrast}, every {asked.name} against {asked.name} = {asked.reference:g}, over "
         meant.setdefault(what + f"runs, each run giving {sample.average}", []).append(sample.name)
     text = "; ".join(f"{what} ({', '.join(names)})" for what, names in meant.items())
-    return f"{text[0].upper()}{text[1:]}, and the {asked.name} nearest to it at which it exceeds the margin."
+    threshold = f"the {asked.name} nearest to {asked.reference:g} at which it reaches the margin"
+    return f"{text[0].upper()}{text[1:]}, and {threshold}."

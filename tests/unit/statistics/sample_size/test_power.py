@@ -6,9 +6,9 @@ import xarray as xr
 from scipy import stats
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
-from geostat.errors import GeostatWarning, SampleError
-from geostat.statistics.means.power import PowerResult, power
-from geostat.statistics.means.power_of_tests import (
+from geostat.errors import GeostatWarning, SampleError, SmallSampleWarning, UndefinedWarning
+from geostat.statistics.sample_size.power import PowerResult, power
+from geostat.statistics.sample_size.power_of_tests import (
     Contrast,
     confidence_of_median,
     power_of_comparison,
@@ -184,9 +184,54 @@ def test_identical_and_infinite_pilots_have_their_reasons(make_runs):
     data = pilot(make_runs, {"opd": 2})
     same = data.copy(deep=True)
     same.values[1] = same.values[0]
-    assert "identical" in power("mean_ci", seed_sd=same, half_width=1.0).rows()[0]["reason"]
+    with pytest.warns(SmallSampleWarning, match="identical seeds"):
+        told = power("mean_ci", seed_sd=same, half_width=1.0)
+    assert "identical" in told.rows()[0]["reason"]
     data.values[0, 0, 0] = np.inf
     assert "infinite" in power("mean_ci", seed_sd=data, half_width=1.0).rows()[0]["reason"]
+
+
+def test_what_is_wrong_with_a_pilot_is_said_as_for_a_mean(make_runs):
+    data = pilot(make_runs, {"opd": 3})
+    data.values[1] = data.values[0]
+    with pytest.warns(SmallSampleWarning, match=r"opd-0, opd-1 look like identical seeds"):
+        power("mean_ci", seed_sd=data, half_width=1.0)
+    data = pilot(make_runs, {"opd": 3})
+    data.values[0, ..., 0] = np.nan
+    with pytest.warns(UndefinedWarning, match="1 of 6 matrices"):
+        power("mean_ci", seed_sd=data, half_width=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"effect": "2"}, "effect='2' is a str, no number"),
+        ({"effect": 2.0, "target": None}, "target=None is a NoneType"),
+        ({"effect": 2.0, "correlation": "0"}, "correlation='0' is a str"),
+        ({"effect": 2.0, "n_runs": "23"}, "pass whole numbers"),
+        ({"effect": 2.0, "margin": 1.0}, r"has no use for margin=1\.0.* It takes: effect"),
+    ],
+)
+def test_arguments_that_are_no_numbers_or_of_no_use_are_refused(options, message):
+    with pytest.raises(SampleError, match=message):
+        power("compare", seed_sd=1.0, **options)
+
+
+def test_equivalence_has_no_power_at_a_level_or_an_effect_that_is_none():
+    with pytest.raises(SampleError, match=r"above 0\.5"):
+        power("equivalence", seed_sd=1.0, margin=1.0, level=0.4)
+    with pytest.raises(SampleError, match="needs effect="):
+        power("equivalence", seed_sd=1.0, margin=1.0, effect=math.nan)
+    with pytest.raises(SampleError, match="share='a'"):
+        power("locked_share", wanted_share=0.5, share="a")
+
+
+def test_numbers_may_be_numpy_s_and_one_number_of_runs_is_enough():
+    plain = power("compare", seed_sd=2.0, effect=3.0, n_runs=[5])
+    for runs in (5, np.int64(5), np.array([5])):
+        told = power("compare", seed_sd=np.float32(2), effect=np.float64(3), n_runs=runs)
+        assert told.power.item() == plain.power.item()
+        assert PowerResult.from_json(told.to_json()).settings["seed_sd"] == 2.0
 
 
 def test_a_pilot_without_units_is_noticed(make_runs):

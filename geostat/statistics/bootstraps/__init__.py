@@ -1,0 +1,1 @@
+"""Intervals from resampled runs, and where they are refused."""

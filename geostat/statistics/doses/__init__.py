@@ -1,0 +1,1 @@
+"""From which dose on something changes."""

@@ -1,0 +1,1 @@
+"""How many runs a claim takes."""
