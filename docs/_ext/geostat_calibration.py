@@ -201,7 +201,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
     group = nodes.tgroup("", *(nodes.colspec("", colwidth=1) for _ in header), cols=len(header))
     group += nodes.thead("", line(header))
     group += nodes.tbody("", *(line(row) for row in rows))
-    return nodes.table("", group, classes=["wide"])
+    return nodes.table("", group, classes=["wide", "calibration"])
 
 
 def line(texts: Sequence[str]) -> nodes.row:
