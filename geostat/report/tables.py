@@ -181,4 +181,6 @@ def _remarks(results: Sequence[MeanResult | LockResult]) -> list[str]:
             "Onsets: exact brackets between checkpoints, one per run (x: number of runs); no inference."
         )
     protocols = dict.fromkeys(f"{r.protocol} ({r.protocol_hash})" for r in results if r.protocol)
-    return remarks + ([f"Protocol: {', '.join(protocols)}."] if protocols else [])
+    plans = dict.fromkeys(f"{', '.join(r.cells)}: {r.planned}" for r in results if r.planned)
+    measured = [f"Protocol: {', '.join(protocols)}."] if protocols else []
+    return [*remarks, *measured, *([f"Plan: {'; '.join(plans)}."] if plans else [])]

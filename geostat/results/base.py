@@ -166,7 +166,7 @@ class Result(ABC):
             Labels that vary or say something, then the leaf's columns.
         """
         rows = self.rows()
-        return build_table(rows, [*self._label_columns(rows), *self.columns()], self.explanations())
+        return build_table(rows, [*self._label_columns(rows), *self.columns()], self.remarks_below())
 
     def sentence(self) -> str:
         """One sentence for a paper: level, method, sampling unit, n, and the plan where there is one.
@@ -188,6 +188,14 @@ class Result(ABC):
             return f"exploratory: outside plan {self.plan_hash}, {self.exploratory}"
         return f"pre-declared: plan {self.plan_hash}"
 
+    def remarks_below(self) -> list[str]:
+        """Sentences below every table: what its columns mean, and the plan where there is one."""
+        return [*self.explanations(), *self.told_plan()]
+
+    def told_plan(self) -> list[str]:
+        """Sentence below a table that names the plan; none where there is no plan."""
+        return [f"Plan: {self.planned}."] if self.planned else []
+
     def explanations(self) -> Sequence[str]:
         """Sentences below the table on what its columns mean."""
         return ()
@@ -202,14 +210,11 @@ class Result(ABC):
     def _remarks(self) -> list[str]:
         level = f", level {percent(self.level)}" if self.level is not None else ""
         protocol = f"; protocol {self.protocol} ({self.protocol_hash})" if self.protocol else ""
-        undeclared = (
-            "none was declared before, so the answer is exploratory" if self.level is not None else ""
-        )
-        plan = self.planned or undeclared
+        undeclared = self.level is not None and not self.planned
         return [
             f"Estimand: {self.estimand}",
             f"Method: {self.method}{level}. Scope: {self.scope}{protocol}.",
-            *([f"Plan: {plan}."] if plan else []),
+            *(["Plan: none was declared before, so the answer is exploratory."] if undeclared else []),
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
 
@@ -252,7 +257,6 @@ class Result(ABC):
         """
         inferred = f" Intervals: {percent(self.level)} {self.method}." if self.level is not None else ""
         text = self.estimand + inferred if caption is None else caption
-        text += f" {self.planned[0].upper()}{self.planned[1:]}." if self.planned else ""
         return self.table().to_latex(caption=text, label=label, standalone=standalone)
 
     def drawn(self) -> str:

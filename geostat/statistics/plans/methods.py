@@ -1,5 +1,6 @@
 """The procedures of a plan under their own names."""
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["PlannedMethods"]
 
 
-class PlannedMethods:
+class PlannedMethods(ABC):
     """Thin methods over `run`: each takes the arguments of the procedure of its name."""
 
+    @abstractmethod
     def run(self, procedure: Any, data: Any, /, *args: Any, **arguments: Any) -> Any:
         """Run a procedure as declared."""
-        raise NotImplementedError
 
     def mean_ci(self, data: Any, **arguments: Any) -> "MeanResult":
         """Mean over runs, as declared."""

@@ -98,7 +98,7 @@ class RegimeResult(LabelledResult):
             Column("verdict", lambda row: Text(row["verdict"]), number=False),
             Column("changed", lambda row: Text("yes" if row["changed"] else "no"), number=False),
         ]
-        return build_table(list(self.omitted), columns)
+        return build_table(list(self.omitted), columns, self.told_plan())
 
     def table(self) -> Table:
         """Lay out one line per recipe and metric, and one for each verdict."""
@@ -107,7 +107,7 @@ class RegimeResult(LabelledResult):
             name for name in self.labels() if name not in _NO_CELL and any(r[name] is not None for r in lines)
         ]
         columns = [Column("recipe", _recipe, number=False), *map(_labelled, names), *self.columns()]
-        return build_table(lines, columns, self.explanations())
+        return build_table(lines, columns, self.remarks_below())
 
     def columns(self) -> Sequence[Column]:
         """Metric or verdict, mean with interval, p-values, runs."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import geostat as gs
 from geostat.errors import GeostatWarning, SampleError
 from geostat.statistics import at_least, compare, lock_brackets, mean_ci
 from geostat.statistics.plans.analysis import Analysis
@@ -43,6 +44,15 @@ def test_a_planned_result_has_the_plans_settings_and_prints_its_hash(plan, data)
     for text in (result.sentence(), repr(result), result.to_latex()):
         assert f"re-declared: plan {plan.hash}" in text
     assert "exploratory" not in result.sentence()
+
+
+def test_every_form_of_a_table_names_the_plan(plan, data):
+    result = plan.mean_ci(data)
+    summary = gs.report.summary_table(result)
+    for table in (result.table(), summary):
+        for text in (table.to_text(), table.to_html(), table.to_latex()):
+            assert text.count(plan.hash) == 1
+    assert plan.hash not in mean_ci(data).table().to_text()
 
 
 def test_it_is_the_same_answer_as_without_a_plan(plan, data):
