@@ -45,6 +45,7 @@ from .protocols import (
     Protocol as Protocol,
 )
 from .spec import (
+    TIERS as TIERS,
     Diagnostic as Diagnostic,
     Reason as Reason,
     Undefined as Undefined,

@@ -12,8 +12,10 @@ __all__ = [
     "DIAGNOSTICS",
     "INVARIANCES",
     "OPERANDS",
+    "TIERS",
     "Diagnostic",
     "Reason",
+    "Tier",
     "Undefined",
     "diagnostic",
 ]
@@ -44,6 +46,19 @@ INVARIANCES: Mapping[str, str] = MappingProxyType(
     }
 )
 """What may be done to all operands together without changing a diagnostic that declares it."""
+
+
+Tier = Literal["elementwise", "top", "angles", "exact"]
+
+TIERS: Mapping[Tier, str] = MappingProxyType(
+    {
+        "elementwise": "one pass over the entries, no decomposition: sparsity, low-magnitude overlap, norms",
+        "top": "and the leading directions of W_0 and of the updates: stable rank, channels, capture",
+        "angles": "and the rotation of W_0's principal subspaces, followed without decomposing W_t",
+        "exact": "and every singular value of W_t and of the update; angles from both decompositions",
+    }
+)
+"""What a measurement may cost, cheapest first; each tier holds those before it."""
 
 
 class Reason(enum.Enum):
@@ -156,6 +171,8 @@ class Diagnostic:
         What leaves it unchanged, see `INVARIANCES`.
     default : bool
         Whether it is measured when nothing is said.
+    tier : str
+        The cheapest of `TIERS` that can give it.
     """
 
     name: str
@@ -170,7 +187,24 @@ class Diagnostic:
     weighting: Weighting
     invariances: tuple[str, ...]
     default: bool = True
+    tier: Tier = "exact"
     long_name: str = field(default="")
+
+    def within(self, tier: Tier) -> bool:
+        """Whether a tier gives this diagnostic.
+
+        Parameters
+        ----------
+        tier : str
+            One of `TIERS`.
+
+        Returns
+        -------
+        bool
+            True if the tier is the diagnostic's own or a dearer one.
+        """
+        order = list(TIERS)
+        return order.index(self.tier) <= order.index(tier)
 
     @property
     def looks_ahead(self) -> bool:
@@ -197,6 +231,7 @@ def diagnostic(
     settings: Mapping[str, str] | None = None,
     dims: tuple[str, ...] = (),
     default: bool = True,
+    tier: Tier = "exact",
 ) -> Callable[[F], F]:
     """Register a function as a diagnostic.
 
@@ -205,7 +240,7 @@ def diagnostic(
 
     Parameters
     ----------
-    units, bounds, symbol, reference, invariances, weighting, dims, default
+    units, bounds, symbol, reference, invariances, weighting, dims, default, tier
         See `Diagnostic`.
     settings : mapping, optional
         Keyword -> protocol field, where the two names differ.
@@ -218,7 +253,7 @@ def diagnostic(
     Raises
     ------
     ValueError
-        If the name is taken, or an operand or invariance is not known.
+        If the name is taken, or an operand, invariance or tier is not known.
 
     Examples
     --------
@@ -230,7 +265,7 @@ def diagnostic(
     def register(function: F) -> F:
         name = function.__name__
         operands, keywords = _split_signature(function)
-        _check(name, operands, invariances)
+        _check(name, operands, invariances, tier)
         renamed = dict(settings or {})
         _REGISTRY[name] = Diagnostic(
             name=name,
@@ -245,6 +280,7 @@ def diagnostic(
             weighting=weighting,
             invariances=invariances,
             default=default,
+            tier=tier,
             long_name=(inspect.getdoc(function) or name).splitlines()[0].rstrip("."),
         )
         return function
@@ -258,10 +294,14 @@ def _split_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tup
     return operands, tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
-def _check(name: str, operands: tuple[str, ...], invariances: tuple[str, ...]) -> None:
+def _check(name: str, operands: tuple[str, ...], invariances: tuple[str, ...], tier: str) -> None:
     if name in _REGISTRY:
         raise ValueError(f"a diagnostic named {name!r} is registered already. Give yours another name.")
-    for kind, given, known in (("operand", operands, OPERANDS), ("invariance", invariances, INVARIANCES)):
+    for kind, given, known in (
+        ("operand", operands, OPERANDS),
+        ("invariance", invariances, INVARIANCES),
+        ("tier", (tier,), TIERS),
+    ):
         unknown = [item for item in given if item not in known]
         if unknown:
             raise ValueError(f"diagnostic {name!r}: {kind} {unknown} unknown. Known: {sorted(known)}.")

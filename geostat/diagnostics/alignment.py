@@ -15,6 +15,7 @@ __all__ = ["principal_subspace_energy"]
     reference="yu2026, protocol",
     invariances=("scale", "update_scale", "sign", "orthogonal", "permutation", "transpose"),
     settings={"k": "energy_k"},
+    tier="top",
 )
 def principal_subspace_energy(
     initial: MatrixLike, update: MatrixLike, *, k: int = 16, side: Side = "right"

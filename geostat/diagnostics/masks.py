@@ -31,6 +31,7 @@ def _low_magnitude_mask(initial: Factored, alpha: float, space: Space) -> Mask:
     symbol=r"\mathrm{overlap}_\alpha(\mathrm{principal})",
     reference="shen2026, C.3",
     invariances=("exact_scale", "sign", "permutation", "transpose"),
+    tier="top",
 )
 def principal_mask_overlap(
     initial: MatrixLike,
@@ -103,6 +104,7 @@ def principal_mask_overlap(
     symbol=r"\mathrm{overlap}_\alpha(\mathrm{low})",
     reference="shen2026, C.3",
     invariances=("exact_scale", "sign", "permutation", "transpose"),
+    tier="elementwise",
 )
 def low_magnitude_mask_overlap(
     initial: MatrixLike,

@@ -47,6 +47,7 @@ def _angles(initial: Factored, updated: Factored, k: int | float, side: Side) ->
     invariances=_INVARIANCES,
     dims=("rank",),
     default=False,
+    tier="angles",
 )
 def principal_angles(
     initial: MatrixLike, updated: MatrixLike, *, k: int | float = 512, side: Side = "right"
@@ -107,6 +108,7 @@ def principal_angles(
     symbol=r"\theta_{\max}(U_k^0, U_k^t)",
     reference=_REFERENCE,
     invariances=_INVARIANCES,
+    tier="angles",
 )
 def max_principal_angle(
     initial: MatrixLike, updated: MatrixLike, *, k: int | float = 512, side: Side = "right"
@@ -159,6 +161,7 @@ def max_principal_angle(
     symbol=r"\overline{\theta}(U_k^0, U_k^t)",
     reference=_REFERENCE,
     invariances=_INVARIANCES,
+    tier="angles",
 )
 def mean_principal_angle(
     initial: MatrixLike, updated: MatrixLike, *, k: int | float = 512, side: Side = "right"
@@ -211,6 +214,7 @@ def mean_principal_angle(
     symbol=r"\overline{\sin\theta}(U_k^0, U_k^t)",
     reference="yu2026, protocol",
     invariances=_INVARIANCES,
+    tier="angles",
 )
 def mean_principal_sine(
     initial: MatrixLike, updated: MatrixLike, *, k: int | float = 512, side: Side = "right"

@@ -14,6 +14,7 @@ __all__ = ["update_density", "update_sparsity"]
     reference="shen2026, eq. 1 and C.3; zhu2025, Def. 2.1-2.2",
     weighting="parameters",
     invariances=("exact_scale", "sign", "permutation", "transpose"),
+    tier="elementwise",
 )
 def update_sparsity(
     initial: MatrixLike,
@@ -79,6 +80,7 @@ def update_sparsity(
     reference="shen2026, Fig. 3",
     weighting="parameters",
     invariances=("exact_scale", "sign", "permutation", "transpose"),
+    tier="elementwise",
 )
 def update_density(
     initial: MatrixLike,

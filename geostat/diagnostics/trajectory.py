@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from geostat.diagnostics.update import stable_rank
 from geostat.linalg import Factored, MatrixLike, captured_energy, factored, subspace_similarity
 from geostat.linalg.factored import Side, require_same_shape
@@ -40,6 +42,7 @@ def _similarity(first: MatrixLike, second: MatrixLike, K: int, side: Side) -> fl
     symbol=r"\mathrm{Sim}_K(t, t_{\mathrm{end}})",
     reference="shen2026, eq. 9",
     invariances=_INVARIANCES,
+    tier="top",
 )
 def similarity_to_end(update: MatrixLike, final: MatrixLike, *, K: int = 16, side: Side = "right") -> float:
     r"""Similarity of the channel to the final one.
@@ -90,6 +93,7 @@ def similarity_to_end(update: MatrixLike, final: MatrixLike, *, K: int = 16, sid
     symbol=r"\mathrm{Sim}_K(t, t+h)",
     reference="shen2026, eq. 9 at a lag",
     invariances=_INVARIANCES,
+    tier="top",
 )
 def lagged_similarity(update: MatrixLike, later: MatrixLike, *, K: int = 16, side: Side = "right") -> float:
     r"""Similarity of the channel to that one horizon later.
@@ -140,6 +144,7 @@ def lagged_similarity(update: MatrixLike, later: MatrixLike, *, K: int = 16, sid
     symbol=r"\mathrm{Sim}_K(\Delta W_t, W_{t+h} - W_t)",
     reference="geostat, past against next",
     invariances=_INVARIANCES,
+    tier="top",
 )
 def past_next_similarity(
     update: MatrixLike, increment: MatrixLike, *, K: int = 16, side: Side = "right"
@@ -201,8 +206,7 @@ def _capture(update: Factored, target: Factored, K: int, side: Side) -> float:
     size, used = update.size(side), basis.shape[1]
     if used >= size:
         return Undefined(Reason.matrix_too_small)
-    energy = (target.singular_values / target.spectral_norm) ** 2
-    best = float(energy[:used].sum() / energy.sum())
+    best = min(1.0, float(torch.sum((target.leading_values(used) / target.frobenius_norm) ** 2)))
     chance = used / size
     if math.isclose(best, chance, rel_tol=1e-9):
         return Undefined(Reason.increment_without_preference)
@@ -215,6 +219,7 @@ def _capture(update: Factored, target: Factored, K: int, side: Side) -> float:
     symbol=r"C_K(t, t+h)",
     reference="geostat, forward capture",
     invariances=_INVARIANCES,
+    tier="top",
 )
 def forward_capture(update: MatrixLike, increment: MatrixLike, *, K: int = 16, side: Side = "right") -> float:
     r"""Forward capture of the next increment.
@@ -268,6 +273,7 @@ def forward_capture(update: MatrixLike, increment: MatrixLike, *, K: int = 16, s
     symbol=r"C_K(t, t_{\mathrm{end}})",
     reference="geostat, future capture",
     invariances=_INVARIANCES,
+    tier="top",
 )
 def future_capture(update: MatrixLike, remaining: MatrixLike, *, K: int = 16, side: Side = "right") -> float:
     r"""Forward capture of everything still to come.
@@ -316,6 +322,7 @@ def future_capture(update: MatrixLike, remaining: MatrixLike, *, K: int = 16, si
     symbol=r"\log(\mathrm{srank}(\Delta W_t) / \mathrm{srank}(\Delta W_{t_1}))",
     reference="shen2026, Fig. 4a",
     invariances=_INVARIANCES,
+    tier="top",
 )
 def stable_rank_trend(update: MatrixLike, first: MatrixLike) -> float:
     r"""Log ratio of the stable rank to its first value.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geostat.errors import NonFiniteError, QuantizedTensorError, ShapeError
+from geostat.linalg.certificate import Certificate, Method
 from geostat.protocols import check_setting
 
 __all__ = ["Factored", "MatrixLike", "Side", "factored"]
@@ -36,10 +37,13 @@ class Factored:
     ----------
     values : torch.Tensor
         Shape (m, n), floating point. Entries must be finite.
+    wanted : int
+        Leading directions that will be asked for: they are computed together with the spectrum.
     """
 
-    def __init__(self, values: Tensor) -> None:
+    def __init__(self, values: Tensor, *, wanted: int = 0) -> None:
         self.stored = values
+        self.wanted = wanted
         self._memory: dict[Hashable, Any] = {}
 
     @cached_property
@@ -95,6 +99,46 @@ class Factored:
         """All singular values, descending, shape (min(m, n),)."""
         return self.svd.values
 
+    def leading_values(self, k: int) -> Tensor:
+        """Return the k largest singular values; cheaper than all of them where the matrix is large.
+
+        Parameters
+        ----------
+        k : int
+            How many; all where min(m, n) is smaller.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (min(k, m, n),), descending.
+        """
+        check_setting("K", k, shown="k")
+        return self.svd.values[:k]
+
+    def leading_rank(self, k: int) -> int:
+        """Count the k largest singular values above the floor of `numerical_rank`.
+
+        Parameters
+        ----------
+        k : int
+            How many are looked at.
+
+        Returns
+        -------
+        int
+            min(k, numerical rank).
+        """
+        values = self.leading_values(k)
+        return int((values > self._floor(values[0])).sum())
+
+    @property
+    def certificate(self) -> Certificate:
+        """How what was asked for so far was computed, and how far off it can be; the worst of several."""
+        return Certificate(Method.svd if "svd" in self.__dict__ else Method.none)
+
+    def _floor(self, largest: Tensor) -> Tensor:
+        return max(self.rows, self.cols) * torch.finfo(torch.float64).eps * largest
+
     @cached_property
     def frobenius_norm(self) -> float:
         """Root of the sum of squared entries."""
@@ -103,7 +147,7 @@ class Factored:
     @property
     def spectral_norm(self) -> float:
         """The largest singular value."""
-        return float(self.svd.values[0])
+        return float(self.leading_values(1)[0])
 
     @cached_property
     def is_zero(self) -> bool:
@@ -113,8 +157,7 @@ class Factored:
     @cached_property
     def numerical_rank(self) -> int:
         """Number of singular values above max(m, n) eps s_1, eps of float64."""
-        floor = max(self.rows, self.cols) * torch.finfo(torch.float64).eps * self.svd.values[0]
-        return int((self.svd.values > floor).sum())
+        return int((self.singular_values > self._floor(self.singular_values[0])).sum())
 
     def vectors(self, k: int, side: Side) -> Tensor:
         """Return the leading k singular vectors of one side as columns.
@@ -165,7 +208,7 @@ class Factored:
             If k is no count, or there is no such side.
         """
         check_setting("K", k, shown="k")
-        return self._leading(min(k, self.numerical_rank), side)
+        return self._leading(self.leading_rank(k), side)
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made under this key, or make it now and keep it with the matrix.

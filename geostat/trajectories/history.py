@@ -141,6 +141,24 @@ class Operands(Mapping[str, Factored | Reason]):
         """Return the number of operands."""
         return len(OPERANDS)
 
+    def made(self, name: str) -> Factored | None:
+        """Return an operand that has been asked for already; None where it was not, or does not exist.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        Factored or None
+            The matrix, with what is known of its decomposition.
+        """
+        if name in ("increment", "remaining") and name not in self.__dict__:
+            return None
+        found = self[name]
+        return found if isinstance(found, Factored) else None
+
     @property
     def initial(self) -> Factored:
         """W_0."""

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from geostat.checkpoints import Naming
 from geostat.errors import StoreError
 from geostat.protocols import Protocol
+from geostat.spec import Tier
 from geostat.trajectories.cost import estimate
 from geostat.trajectories.engines import Engine, find_engine
 from geostat.trajectories.files import local_path, require_space
@@ -42,6 +43,7 @@ def measure(
     strict: bool = True,
     trust: bool = False,
     checksum: bool = False,
+    tier: Tier = "exact",
     device: str = "auto",
     engine: str = "serial",
     workers: int | None = None,
@@ -81,6 +83,9 @@ def measure(
         Whether formats that need unpickling may be opened. Never needed for safetensors.
     checksum : bool
         Whether the SHA-256 of every input goes into the store's provenance.
+    tier : {"exact", "angles", "top", "elementwise"}
+        What it may cost, dearest first: "elementwise" gives sparsity and norms in one pass over the entries,
+        "top" the leading directions of updates as well, "angles" rotations too, "exact" every spectrum.
     device : str
         "auto", "cpu", "cuda", "cuda:1". Arithmetic is float64 everywhere.
     engine : {"serial", "processes"}
@@ -132,6 +137,7 @@ def measure(
         naming=naming,
         strict=strict,
         trust=trust,
+        tier=tier,
     )
     return run_plan(
         asked,

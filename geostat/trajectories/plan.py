@@ -14,7 +14,7 @@ from geostat.checkpoints import (
 )
 from geostat.diagnostics.settings import capped_rank, order_statistics
 from geostat.protocols import Protocol
-from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
+from geostat.spec import DIAGNOSTICS, Diagnostic, Reason, Tier
 from geostat.trajectories.inputs import InputFile
 
 __all__ = ["SCHEMA_VERSION", "Plan"]
@@ -50,6 +50,8 @@ class Plan:
         What the checkpoints were read from.
     trust : bool
         Whether formats that need unpickling may be opened.
+    tier : str
+        One of `geostat.spec.TIERS`: how angles and spectra are computed.
     """
 
     checkpoints: tuple[Any, ...]
@@ -63,6 +65,12 @@ class Plan:
     missing: tuple[str, ...]
     inputs: tuple[InputFile, ...] = field(repr=False)
     trust: bool = False
+    tier: Tier = "exact"
+
+    @property
+    def audited(self) -> bool:
+        """Whether every row is checked against Weyl, Mirsky and Ky Fan: where all spectra are there anyway."""
+        return any(spec.tier == "exact" for spec in self.specs)
 
     @property
     def specs(self) -> tuple[Diagnostic, ...]:
@@ -154,6 +162,7 @@ class Plan:
             "steps": list(self.steps),
             "matrices": [[ref.name, ref.layer, ref.module, ref.expert] for ref in self.refs],
             "diagnostics": list(self.diagnostics),
+            "tier": self.tier,
             "vectors": list(self.vectors),
             "training_steps": self.training_steps,
             "missing": list(self.missing),

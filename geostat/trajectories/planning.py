@@ -18,7 +18,7 @@ from geostat.checkpoints import (
 )
 from geostat.errors import GeostatWarning, MissingTensorError, MissingTensorWarning, ProtocolError
 from geostat.protocols import Protocol, protocol as find_protocol
-from geostat.spec import DIAGNOSTICS
+from geostat.spec import DIAGNOSTICS, TIERS, Tier
 from geostat.trajectories.inputs import inputs_of
 from geostat.trajectories.plan import Plan
 
@@ -40,6 +40,7 @@ def plan(
     naming: Naming | None = None,
     strict: bool = True,
     trust: bool = False,
+    tier: Tier = "exact",
 ) -> Plan:
     """Decide what a measurement will do, and refuse it now if it cannot be done.
 
@@ -68,6 +69,8 @@ def plan(
         Whether a matrix without partner is an error; otherwise it is left out and reported.
     trust : bool
         Whether formats that need unpickling may be opened.
+    tier : {"exact", "angles", "top", "elementwise"}
+        What it may cost, see `geostat.TIERS`: which diagnostics are measured when none are named.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def plan(
     CheckpointError
         If checkpoints are missing, unreadable or do not fit together.
     ProtocolError
-        If a diagnostic or protocol is not known.
+        If a diagnostic, protocol or tier is not known, or a diagnostic lies beyond the tier.
     """
     convention = find_protocol(protocol)
     run = discover_run(base, checkpoints)
@@ -92,13 +95,14 @@ def plan(
         steps=steps,
         refs=refs,
         protocol=convention,
-        diagnostics=_chosen(diagnostics),
-        vectors=_within_budget(refs, len(steps), convention.K, vectors),
+        diagnostics=_chosen(diagnostics, tier),
+        vectors=_within_budget(refs, len(steps), convention.K, vectors if tier != "elementwise" else False),
         training_steps=_length(steps, training_steps),
         storage=run_storage(opened[0], dict(zip(steps, opened[1:], strict=True))),
         missing=missing,
         inputs=inputs_of((0, *steps), opened, refs),
         trust=trust,
+        tier=tier,
     )
     for checkpoint in opened:
         checkpoint.close()
@@ -146,15 +150,23 @@ def _only_in(
     return extra
 
 
-def _chosen(diagnostics: Iterable[str] | None) -> tuple[str, ...]:
+def _chosen(diagnostics: Iterable[str] | None, tier: Tier) -> tuple[str, ...]:
+    if tier not in TIERS:
+        raise ProtocolError(f"tier {tier!r} is not known. Choose one of {', '.join(TIERS)}.")
     if diagnostics is None:
-        return tuple(name for name, spec in DIAGNOSTICS.items() if spec.default)
+        return tuple(name for name, spec in DIAGNOSTICS.items() if spec.default and spec.within(tier))
     names = tuple(dict.fromkeys([diagnostics] if isinstance(diagnostics, str) else diagnostics))
     unknown = [name for name in names if name not in DIAGNOSTICS]
     if unknown or not names:
         raise ProtocolError(
             f"diagnostics {unknown or 'none'} asked for. Known: {', '.join(sorted(DIAGNOSTICS))}. "
             "Register your own with geostat.diagnostic."
+        )
+    beyond = [name for name in names if not DIAGNOSTICS[name].within(tier)]
+    if beyond:
+        needed = max((DIAGNOSTICS[name].tier for name in beyond), key=list(TIERS).index)
+        raise ProtocolError(
+            f"{', '.join(beyond)} cannot be had with tier={tier!r}. Ask for tier={needed!r}, or leave them out."
         )
     return names
 

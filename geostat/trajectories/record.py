@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from geostat.errors import JournalError
 
-__all__ = ["Record", "Vectors"]
+__all__ = ["DECOMPOSED", "Record", "Vectors"]
+
+DECOMPOSED = ("initial", "updated", "update", "increment", "remaining")
+"""Operands whose decompositions a record certifies."""
 
 Array = npt.NDArray[Any]
 
@@ -50,6 +53,10 @@ class Record:
         Directions actually used under the caps of the protocol: k, r, hill_k.
     initial_hash : str
         Fingerprint of W_0 as stored: tells whether two runs started from the same weights.
+    methods : numpy.ndarray
+        Shape (step, operand), int8 codes of `geostat.linalg.Method`, operands as in `DECOMPOSED`.
+    residuals : numpy.ndarray
+        Shape (step, operand), float32: worst residual of each decomposition over its largest singular value.
     vectors : Vectors or None
         Leading singular vectors, where the byte budget allows them.
     """
@@ -60,6 +67,8 @@ class Record:
     audit: Array
     used: dict[str, int | list[int]]
     initial_hash: str
+    methods: Array
+    residuals: Array
     vectors: Vectors | None = None
 
     def to_bytes(self) -> bytes:
@@ -72,7 +81,7 @@ class Record:
         """
         members = {f"value:{name}": array for name, array in self.values.items()}
         members |= {f"reason:{name}": array for name, array in self.reasons.items()}
-        members["audit"] = self.audit
+        members |= {"audit": self.audit, "methods": self.methods, "residuals": self.residuals}
         if self.vectors is not None:
             members |= {"left": self.vectors.left, "right": self.vectors.right}
         head = json.dumps({"matrix": self.matrix, "used": self.used, "initial_hash": self.initial_hash})
@@ -114,7 +123,7 @@ class Record:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 members = {key: archive[key] for key in archive.files}
             head = json.loads(members["head"].tobytes())
-            audit = members["audit"]
+            plain = {key: members[key] for key in ("audit", "methods", "residuals")}
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
             raise JournalError(f"a record of {len(content)} bytes cannot be read: {error}.") from error
         vectors = Vectors(members["left"], members["right"]) if "left" in members else None
@@ -124,4 +133,4 @@ class Record:
             }
             for kind in ("value", "reason")
         }
-        return cls(**head, values=pick["value"], reasons=pick["reason"], audit=audit, vectors=vectors)
+        return cls(**head, values=pick["value"], reasons=pick["reason"], vectors=vectors, **plain)

@@ -10,10 +10,11 @@ import xarray as xr
 
 from geostat.checkpoints import MatrixRef
 from geostat.diagnostics import AUDITS
+from geostat.linalg import Method
 from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
 from geostat.trajectories.plan import SCHEMA_VERSION, Plan
-from geostat.trajectories.record import Record
+from geostat.trajectories.record import DECOMPOSED, Record
 from geostat.trajectories.sweep import sweep_shape, swept_fields
 
 __all__ = ["describe", "labelled", "strings"]
@@ -74,6 +75,8 @@ def _attrs(plan: Plan) -> dict[str, Any]:
         "protocol_hash": plan.protocol.hash,
         "protocol_settings": plan.protocol.to_json(),
         "storage": plan.storage,
+        "tier": plan.tier,
+        "audited": int(plan.audited),
         "training_steps": plan.training_steps,
         "horizon": plan.horizon if plan.horizon is not None else "undeclared: the steps are uneven",
         "matrices_left_out": json.dumps(plan.missing),
@@ -97,7 +100,7 @@ def labelled(description: dict[str, Any], records: list[Record]) -> xr.Dataset:
     -------
     xarray.Dataset
         Dims step and matrix, and those of the swept settings; one variable per diagnostic, `reason` and
-        `audit` beside them.
+        `audit`, `method` and `residual` beside them.
     """
     by_name = {record.matrix: record for record in records}
     rows = [row for row in description["matrices"] if row["matrix"] in by_name]
@@ -112,6 +115,7 @@ def labelled(description: dict[str, Any], records: list[Record]) -> xr.Dataset:
             **variables,
             "reason": _reasons(specs, ordered, description),
             "audit": _audits(ordered, description),
+            **_certificates(ordered, description),
         },
         coords=coords,
         attrs={**description["attrs"], "complete": complete},
@@ -134,6 +138,7 @@ def _coords(
             {"long_name": "Share of training", "units": "1"},
         ),
         "matrix": ("matrix", strings(row["matrix"] for row in rows), {"long_name": "Weight matrix"}),
+        "operand": ("operand", strings(DECOMPOSED), {"long_name": "Decomposed matrix"}),
         "diagnostic": ("diagnostic", strings(spec.name for spec in specs)),
         **{name: _matrix_coord(name, rows) for name in _MATRIX_COORDS},
         "initial_hash": (
@@ -239,3 +244,26 @@ def _audits(records: list[Record], description: dict[str, Any]) -> tuple[Any, ..
     }
     values = _stacked([record.audit for record in records], len(description["steps"]))
     return (("step", "matrix"), values.astype(np.int8), attrs)
+
+
+def _certificates(records: list[Record], description: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    steps, operands = len(description["steps"]), (len(DECOMPOSED),)
+    dims = ("step", "matrix", "operand")
+    methods = _stacked([record.methods for record in records], steps, operands).astype(np.int8)
+    residuals = _stacked([record.residuals for record in records], steps, operands).astype(np.float32)
+    return {
+        "method": (dims, methods, _METHOD_ATTRS),
+        "residual": (
+            dims,
+            residuals,
+            {"long_name": "Worst residual over the largest singular value", "units": "1"},
+        ),
+    }
+
+
+_METHOD_ATTRS = {
+    "long_name": "How the matrix was decomposed",
+    "flag_values": [method.value for method in Method],
+    "flag_meanings": " ".join(method.name for method in Method),
+    "flag_sentences": [method.sentence for method in Method],
+}

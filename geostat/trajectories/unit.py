@@ -1,8 +1,7 @@
 """The unit of work: one matrix over all checkpoints."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,11 @@ import torch
 from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.diagnostics import AUDITS, audit
 from geostat.errors import AuditWarning, ProtocolError
-from geostat.linalg import Factored
+from geostat.linalg import Factored, current_policy, own_arithmetic, using
 from geostat.linalg.factored import Side
 from geostat.trajectories.history import History, Operands
 from geostat.trajectories.plan import Plan
-from geostat.trajectories.record import Record, Vectors
+from geostat.trajectories.record import DECOMPOSED, Record, Vectors
 from geostat.trajectories.sweep import evaluate, sweep_shape
 
 __all__ = ["choose_device", "measure_matrix"]
@@ -50,17 +49,6 @@ def choose_device(device: str) -> torch.device:
             f"device={device!r} cannot compute in float64 here: {why}. Pass 'auto' or 'cpu'."
         ) from error
     return chosen
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread, so that a figure does not depend on how many cores the machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], device: str = "auto") -> Record:
@@ -99,9 +87,11 @@ def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], de
         audit=np.zeros(n_steps, dtype=np.int8),
         used=plan.used(ref),
         initial_hash=history.initial_hash(),
+        methods=np.zeros((n_steps, len(DECOMPOSED)), dtype=np.int8),
+        residuals=np.zeros((n_steps, len(DECOMPOSED)), dtype=np.float32),
         vectors=_empty_vectors(plan, ref) if ref.name in plan.vectors else None,
     )
-    with _one_thread():
+    with own_arithmetic(), using(replace(current_policy(), tier=plan.tier)):
         for index in range(n_steps):
             _measure_step(plan, record, history.at(index), index)
     return record
@@ -112,10 +102,21 @@ def _measure_step(plan: Plan, record: Record, operands: Operands, index: int) ->
         values, reason = evaluate(spec, operands, plan.protocol, plan.own_shape(spec))
         record.values[spec.name][index] = values
         record.reasons[spec.name][index] = reason.value
-    record.audit[index] = _audit_bits(record.matrix, plan.steps[index], operands)
+    if plan.audited:
+        record.audit[index] = _audit_bits(record.matrix, plan.steps[index], operands)
+    _certify(record, operands, index)
     if record.vectors is not None:
         _fill(record.vectors.left[index], operands.update, "left")
         _fill(record.vectors.right[index], operands.update, "right")
+
+
+def _certify(record: Record, operands: Operands, index: int) -> None:
+    """How each operand was decomposed; what no diagnostic asked for was not."""
+    for position, name in enumerate(DECOMPOSED):
+        found = operands.made(name)
+        if found is not None:
+            record.methods[index, position] = found.certificate.method
+            record.residuals[index, position] = found.certificate.residual
 
 
 def _audit_bits(matrix: str, step: int, operands: Operands) -> int:
