@@ -26,6 +26,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "geostat_reference",
     "geostat_calibration",
+    "geostat_bench",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]

@@ -77,11 +77,14 @@ from .statistics import (
 )
 from .trajectories import (
     combine as combine,
+    cost_table as cost_table,
     measure as measure,
     open_trajectory as open_trajectory,
     plan as plan,
+    seal as seal,
     to_csv as to_csv,
     validate as validate,
+    watch as watch,
 )
 
 __version__: str

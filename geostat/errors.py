@@ -8,6 +8,7 @@ __all__ = [
     "EngineError",
     "GeostatError",
     "GeostatWarning",
+    "InsufficientMemoryError",
     "JournalError",
     "MissingTensorError",
     "MissingTensorWarning",
@@ -85,6 +86,10 @@ class JournalError(StoreError):
 
 class EngineError(GeostatError, RuntimeError):
     """A worker that computes units of work was lost."""
+
+
+class InsufficientMemoryError(GeostatError, MemoryError):
+    """A matrix is too large to be decomposed in the memory that is free."""
 
 
 class SampleError(GeostatError, ValueError):

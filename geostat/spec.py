@@ -83,6 +83,8 @@ class Reason(enum.Enum):
     zero_initial = 10
     zero_first_update = 11
     different_horizons = 12
+    checkpoint_deleted = 13
+    not_known_yet = 14
 
     @property
     def sentence(self) -> str:
@@ -104,6 +106,8 @@ _SENTENCES = {
     Reason.zero_initial: "the initial weight is zero, so nothing is relative to it",
     Reason.zero_first_update: "the update at the first checkpoint is zero, so there is nothing to compare with",
     Reason.different_horizons: "the combined runs have different horizons, so this is another quantity in each",
+    Reason.checkpoint_deleted: "the checkpoint was deleted before the other weights that this needs were there",
+    Reason.not_known_yet: "the run goes on: this needs a checkpoint that is not there yet",
 }
 
 

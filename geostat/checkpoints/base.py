@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 
+from geostat.checkpoints.mapped import IO, Advice
 from geostat.checkpoints.naming import is_weight, strip_wrappers
 from geostat.checkpoints.versions import version
 from geostat.errors import EmptyCheckpointError, MissingTensorError, NamingError, QuantizedTensorError
@@ -29,6 +30,8 @@ class Checkpoint(Mapping[str, torch.Tensor], ABC):
     """
 
     path: str
+    io: IO = "mmap"
+    """How bytes of local files are read: mapped, or copied into buffers."""
 
     @abstractmethod
     def shape(self, name: str) -> tuple[int, ...]:
@@ -77,6 +80,22 @@ class Checkpoint(Mapping[str, torch.Tensor], ABC):
     def read_part(self, name: str, index: int | slice) -> torch.Tensor:
         """Part of a tensor along its first dimension; only that part is read where the format allows it."""
         return self[name][index]
+
+    def advise(self, name: str, advice: Advice, index: int | slice = slice(None)) -> None:
+        """Say that a tensor, or a part of it along its first dimension, is needed soon or not any more.
+
+        A hint to the disk and to the system's cache, where the format can give it: no tensor changes, and what
+        was said not to be needed can be read again.
+
+        Parameters
+        ----------
+        name : str
+            Key of the tensor.
+        advice : {"willneed", "dontneed"}
+            What to expect.
+        index : int or slice
+            Which part.
+        """
 
     def memory_key(self, name: str) -> Hashable | None:
         """Key that two names share when they are views of the same memory; None where that is unknown."""

@@ -8,6 +8,7 @@ import torch
 
 from geostat.checkpoints.base import Checkpoint
 from geostat.checkpoints.heads import HeadCounts, head_counts, model_type
+from geostat.checkpoints.mapped import Advice
 from geostat.checkpoints.vocabulary import QKV
 from geostat.errors import NamingError
 
@@ -49,15 +50,29 @@ class Layout:
 
     def read(self, checkpoint: Checkpoint, name: str) -> torch.Tensor:
         """Read the matrix, contiguous, in the dtype in which it is stored."""
-        if self.index is not None:
-            stored = checkpoint.read_part(name, self.index)
-        elif self.rows is not None and self.rows.count == 1 and not self.transposed:
-            part = slice(self.rows.start, self.rows.start + self.rows.length)
-            return checkpoint.read_part(name, part).contiguous()
-        else:
-            stored = checkpoint[name]
+        stored = checkpoint.read_part(name, self._part) if self._part is not None else checkpoint[name]
+        if self._rows_alone:
+            return stored.contiguous()
         matrix = stored.T if self.transposed else stored
         return (matrix if self.rows is None else self.rows.take(matrix)).contiguous()
+
+    def advise(self, checkpoint: Checkpoint, name: str, advice: Advice) -> None:
+        """Say that the matrix is needed soon, or not any more."""
+        checkpoint.advise(name, advice, slice(None) if self._part is None else self._part)
+
+    @property
+    def _rows_alone(self) -> bool:
+        """Whether the matrix is a run of its tensor's rows."""
+        if self.index is not None or self.rows is None:
+            return False
+        return self.rows.count == 1 and not self.transposed
+
+    @property
+    def _part(self) -> int | slice | None:
+        """Part of the tensor, along its first dimension, that holds the matrix; None for all."""
+        if self._rows_alone and self.rows is not None:
+            return slice(self.rows.start, self.rows.start + self.rows.length)
+        return self.index
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 
 from geostat.checkpoints.base import Checkpoint
 from geostat.checkpoints.layouts import Layout
+from geostat.checkpoints.mapped import Advice
 from geostat.errors import CheckpointError, MissingTensorError
 
 
@@ -63,6 +64,12 @@ class MatrixRef:
                 "Pair the checkpoints first (pair_matrices), or compare their names."
             )
         return self.layout.read(checkpoint, key)
+
+    def advise(self, checkpoint: Checkpoint, advice: Advice) -> None:
+        """Say that the matrix is needed soon, or not any more; see `Checkpoint.advise`."""
+        key = checkpoint.stored_name(self.tensor)
+        if key is not None:
+            self.layout.advise(checkpoint, key, advice)
 
 
 @dataclass(frozen=True)

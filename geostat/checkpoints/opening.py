@@ -9,6 +9,7 @@ import torch
 
 from geostat.checkpoints import directory, refusals, sharded, torch_file
 from geostat.checkpoints.base import Checkpoint
+from geostat.checkpoints.mapped import IO, check_io
 from geostat.checkpoints.memory import MemoryCheckpoint
 from geostat.checkpoints.paths import as_path, exists
 from geostat.checkpoints.safetensors_file import SafetensorsFile
@@ -61,6 +62,7 @@ def open_checkpoint(
     trust: bool = False,
     config: Mapping[str, Any] | None = None,
     formats: tuple[Format, ...] = FORMATS,
+    io: IO = "mmap",
 ) -> Checkpoint:
     """Open a checkpoint as a lazy mapping from tensor names to tensors.
 
@@ -77,6 +79,9 @@ def open_checkpoint(
         Architecture description, where there is no ``config.json`` beside the weights.
     formats : tuple of Format
         Formats to try, in this order.
+    io : {"mmap", "read"}
+        How safetensors files are read: mapped into memory, or copied into buffers that are used again, for
+        network disks and for files that may be cut short meanwhile. Torch files are mapped either way.
 
     Returns
     -------
@@ -99,6 +104,7 @@ def open_checkpoint(
     >>> checkpoint.shape("blocks.0.mlp.up.weight"), checkpoint.storage
     ((8, 4), 'fp32')
     """
+    check_io(io)
     if isinstance(path, Checkpoint):
         return path
     checkpoint: Checkpoint
@@ -106,6 +112,7 @@ def open_checkpoint(
         checkpoint = MemoryCheckpoint(path, config=config)
     else:
         checkpoint = _open_path(as_path(path), trust=trust, config=config, formats=formats)
+        checkpoint.io = io  # before a tensor is read: formats of others need not know of it
     refusals.refuse_adapter_tensors(checkpoint)
     return checkpoint
 

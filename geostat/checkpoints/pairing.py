@@ -8,6 +8,7 @@ import torch
 
 from geostat.checkpoints.base import Checkpoint, preview
 from geostat.checkpoints.dtypes import check_floating
+from geostat.checkpoints.finite import is_finite
 from geostat.checkpoints.matrix_ref import MatrixRef
 from geostat.checkpoints.naming import is_weight, parse_name
 from geostat.checkpoints.tied import warn_of_untied
@@ -81,9 +82,9 @@ def read_matrix(checkpoint: Checkpoint, ref: MatrixRef) -> torch.Tensor:
         An entry is NaN or infinite.
     """
     matrix = ref.read(checkpoint)
-    finite = torch.isfinite(matrix)
-    if bool(finite.all()):
+    if is_finite(matrix):
         return matrix
+    finite = torch.isfinite(matrix)
     n_nan = int(torch.isnan(matrix).sum())
     n_inf = matrix.numel() - int(finite.sum()) - n_nan
     row, col = divmod(int((~finite).flatten().to(torch.uint8).argmax()), ref.cols)

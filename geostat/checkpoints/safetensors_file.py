@@ -1,16 +1,17 @@
 """One safetensors file."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from geostat.checkpoints.base import Checkpoint
 from geostat.checkpoints.config import config_beside
+from geostat.checkpoints.mapped import IO, Advice, FileBytes
 from geostat.checkpoints.paths import local_file, parent, reading
 from geostat.errors import CheckpointError, QuantizedTensorError, TruncatedFileError
 
@@ -37,25 +38,37 @@ _LARGEST_HEADER = 100_000_000  # the format's own limit
 
 
 class SafetensorsFile(Checkpoint):
-    """Weights in one safetensors file: the header is read at once, tensors when asked for."""
+    """Weights in one safetensors file: the header is read at once, tensors when asked for.
 
-    def __init__(self, path: str, *, config: Mapping[str, Any] | None = None) -> None:
+    Tensors are views of the mapped file (``io="mmap"``) or of buffers (``"read"``): do not write into them.
+    """
+
+    def __init__(self, path: str, *, config: Mapping[str, Any] | None = None, io: IO = "mmap") -> None:
         self.path = path
         self._local = local_file(path)
         self._given_config = dict(config) if config is not None else None
-        self._handle: tuple[int, Any] | None = None
+        self.io = io
+        self._opened: FileBytes | None = None
         _ = self._header  # a damaged file is refused here
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        self._entry(name)
-        tensor: torch.Tensor = self._open().get_tensor(name)
-        return tensor
+        return self.read_part(name, slice(None))
 
     def read_part(self, name: str, index: int | slice) -> torch.Tensor:
         """Part of a tensor along its first dimension; only that part is read."""
-        self._entry(name)
-        tensor: torch.Tensor = self._open().get_slice(name)[index]
-        return tensor
+        dtype, (start, stop, shape) = self.dtype(name), self._extent(name, index)
+        if start == stop:
+            return torch.empty(shape, dtype=dtype)
+        stored = self._open().take(start, stop)
+        if start % dtype.itemsize:  # the format does not promise alignment
+            stored = stored.copy()
+        return torch.from_numpy(stored).view(dtype).view(shape)
+
+    def advise(self, name: str, advice: Advice, index: int | slice = slice(None)) -> None:
+        """Say that a tensor, or a part of it along its first dimension, is needed soon or not any more."""
+        start, stop, _ = self._extent(name, index)
+        if start < stop:
+            self._open().advise(start, stop, advice)
 
     def __contains__(self, name: object) -> bool:
         return name in self._header
@@ -92,7 +105,7 @@ class SafetensorsFile(Checkpoint):
 
     def close(self) -> None:
         """Release the open file."""
-        self._handle = None
+        self._opened = None
 
     @cached_property
     def _header(self) -> dict[str, dict[str, Any]]:
@@ -105,19 +118,27 @@ class SafetensorsFile(Checkpoint):
         except KeyError:
             raise self._missing(name) from None
 
-    def _open(self) -> Any:
-        # A handle made before a fork belongs to the parent.
-        if self._handle is None or self._handle[0] != os.getpid():
-            try:
-                with reading(self.path):
-                    self._handle = (os.getpid(), safe_open(self._local, framework="pt", device="cpu"))
-            except SafetensorError as error:
-                raise _unreadable(self.path, str(error)) from error
-        return self._handle[1]
+    def _extent(self, name: str, index: int | slice) -> tuple[int, int, tuple[int, ...]]:
+        """Where part of a tensor lies in the file, from which byte to which, and its shape."""
+        (start, stop), shape = self._entry(name)["data_offsets"], self.shape(name)
+        if not shape:
+            return start, stop, shape
+        size = (stop - start) // max(1, shape[0])
+        if isinstance(index, slice):
+            first, last, _ = index.indices(shape[0])
+            last = max(first, last)
+            return start + first * size, start + last * size, (last - first, *shape[1:])
+        first = range(shape[0])[index]
+        return start + first * size, start + (first + 1) * size, shape[1:]
+
+    def _open(self) -> FileBytes:
+        if self._opened is None:
+            self._opened = FileBytes(self.path, self._local, self.io)
+        return self._opened
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("path", "_local", "_given_config")
-        return {"_handle": None, **{key: self.__dict__[key] for key in kept}}
+        kept = ("path", "_local", "_given_config", "io")
+        return {"_opened": None, **{key: self.__dict__[key] for key in kept}}
 
 
 def _read_header(path: str, local: str) -> dict[str, dict[str, Any]]:
@@ -136,7 +157,17 @@ def _read_header(path: str, local: str) -> dict[str, dict[str, Any]]:
         raise _truncated(path, found, str(expected))
     if found > expected:
         raise _unreadable(path, f"it has {found} bytes, its header speaks of {expected}")
-    return header
+    return {name: _placed(path, name, entry, 8 + length) for name, entry in header.items()}
+
+
+def _placed(path: str, name: str, entry: dict[str, Any], origin: int) -> dict[str, Any]:
+    """Entry with offsets from the start of the file, after its size was checked against its shape."""
+    start, stop = entry["data_offsets"]
+    dtype = _DTYPES.get(entry["dtype"])
+    size = stop - start if dtype is None else math.prod(entry["shape"]) * dtype.itemsize
+    if start < 0 or stop - start != size:
+        raise _unreadable(path, f"tensor '{name}' of shape {entry['shape']} has bytes {start} to {stop}")
+    return {**entry, "data_offsets": (origin + start, origin + stop)}
 
 
 def _parse(path: str, text: bytes) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ import torch
 
 from geostat.checkpoints.base import Checkpoint, preview
 from geostat.checkpoints.config import config_beside, read_json
+from geostat.checkpoints.mapped import Advice
 from geostat.checkpoints.paths import base_name, entries, join, parent, size
 from geostat.checkpoints.safetensors_file import SafetensorsFile
 from geostat.checkpoints.torch_file import TorchFile
@@ -43,6 +44,10 @@ class ShardedCheckpoint(Checkpoint):
     def read_part(self, name: str, index: int | slice) -> torch.Tensor:
         """Part of a tensor along its first dimension."""
         return self._shard(name).read_part(name, index)
+
+    def advise(self, name: str, advice: Advice, index: int | slice = slice(None)) -> None:
+        """Pass advice on to the shard that holds a tensor."""
+        self._shard(name).advise(name, advice, index)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, from its shard's header."""
@@ -95,12 +100,12 @@ class ShardedCheckpoint(Checkpoint):
 
     def _open(self, path: str) -> Checkpoint:
         if path.endswith(".safetensors"):
-            return SafetensorsFile(path, config={})
+            return SafetensorsFile(path, config={}, io=self.io)
         return TorchFile(path, trust=self._trust, config={})
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("path", "_trust", "_given_config")
-        return {"_shards": {}, **{key: self.__dict__[key] for key in kept}}
+        kept = ("path", "_trust", "_given_config", "io")
+        return {"_shards": {}, **{key: getattr(self, key) for key in kept}}
 
 
 def matches(path: str) -> bool:

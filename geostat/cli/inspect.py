@@ -22,7 +22,7 @@ def inspect(store: str) -> None:
     attrs = dataset.attrs
     made = json.loads(attrs.get("provenance", "{}"))
     rows = {
-        "store": f"{store}{'' if attrs.get('complete', 1) else '  (unfinished: run the same measurement again)'}",
+        "store": f"{store}{'' if attrs.get('complete', 1) else _unfinished(attrs)}",
         "protocol": f"{attrs['protocol']} ({attrs['protocol_hash']})",
         "storage": attrs["storage"],
         "steps": ", ".join(map(str, steps)) + f" of {attrs['training_steps']}",
@@ -43,6 +43,12 @@ def inspect(store: str) -> None:
     )
     if findings:
         raise SystemExit(1)
+
+
+def _unfinished(attrs: Any) -> str:
+    if attrs.get("watched"):
+        return "  (watched so far: unless the watch is running, run it again)"
+    return "  (unfinished: run the same measurement again)"
 
 
 def _show_values(dataset: Any) -> None:

@@ -8,10 +8,14 @@ from typing import Any, TextIO
 import click
 
 from geostat import __version__
+from geostat.cli.bench import bench
 from geostat.cli.calibrate import calibrate
 from geostat.cli.demo import demo
 from geostat.cli.inspect import csv, inspect
 from geostat.cli.measure import measure
+from geostat.cli.plan import plan
+from geostat.cli.seal import seal
+from geostat.cli.watch import watch
 from geostat.errors import GeostatError, GeostatWarning
 
 __all__ = ["main"]
@@ -59,5 +63,5 @@ def main() -> None:
     """Measure where training runs went in parameter space, and sum it up with honest uncertainty."""
 
 
-for command in (measure, inspect, csv, calibrate, demo):
+for command in (plan, measure, watch, seal, inspect, csv, calibrate, bench, demo):
     main.add_command(command)

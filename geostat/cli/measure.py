@@ -1,8 +1,11 @@
 """``geostat measure``."""
 
+import json
 from typing import Any
 
 import click
+
+from geostat.cli.plan import show_plan
 
 __all__ = ["measure"]
 
@@ -30,8 +33,31 @@ __all__ = ["measure"]
 @click.option("--trust", is_flag=True, help="Allow formats that need unpickling.")
 @click.option("--checksum", is_flag=True, help="Put the SHA-256 of every input into the store.")
 @click.option("--device", default="auto", show_default=True)
-@click.option("--engine", type=click.Choice(["serial", "processes"]), default="serial", show_default=True)
-@click.option("--workers", type=int, help="Processes for --engine processes.  [default: one per core]")
+@click.option(
+    "--tier",
+    type=click.Choice(["exact", "angles", "top", "elementwise"]),
+    default="exact",
+    show_default=True,
+    help="What it may cost; cheaper tiers measure fewer diagnostics.",
+)
+@click.option("--budget", metavar="TIME", help="Take the richest tier that fits 2h, 1h30m, 90m, 45s.")
+@click.option(
+    "--io",
+    type=click.Choice(["mmap", "read"]),
+    default="mmap",
+    show_default=True,
+    help="Map weights into memory, or read them into buffers (network disks).",
+)
+@click.option(
+    "--engine",
+    default="serial",
+    show_default=True,
+    help="serial, processes, dask, or the address of a dask scheduler (tcp://host:8786).",
+)
+@click.option("--workers", type=int, help="Processes of the engine.  [default: one per core or accelerator]")
+@click.option(
+    "--shard", metavar="I/N", help="Measure the I-th of N shares only; join them with geostat seal."
+)
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from a journal or store.")
 @click.option("--progress/--no-progress", default=True, show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, then stop.")
@@ -47,6 +73,8 @@ def measure(
     training_steps: int | None,
     strict: bool,
     trust: bool,
+    tier: Any,
+    budget: str | None,
     dry_run: bool,
     **running: Any,
 ) -> None:
@@ -69,17 +97,47 @@ def measure(
         training_steps=training_steps,
         strict=strict,
         trust=trust,
+        tier=tier,
     )
+    workers = running["workers"] or 1
+    if budget is not None:
+        planned = _richest(planned, budget, workers)
     if dry_run:
-        _show_plan(planned)
+        show_plan(planned, workers=workers, device=running["device"], only=True)
         return
     _hint_at_horizon(planned)
     dataset = run_plan(planned, store=output, **running)
+    if "shard" in dataset.attrs:
+        _report_share(output, dataset)
+        return
     click.echo(
         f"{output}: {dataset.sizes['matrix']} matrices at {dataset.sizes['step']} checkpoints, "
         f"{len(planned.diagnostics)} diagnostics, protocol {planned.protocol.name}, storage {planned.storage}."
     )
     click.echo(f"See it with: geostat inspect {output}")
+
+
+def _richest(planned: Any, budget: str, workers: int) -> Any:
+    from geostat.errors import ProtocolError
+    from geostat.trajectories import richest_within
+    from geostat.trajectories.durations import seconds_of
+
+    chosen, table = richest_within(planned, seconds_of(budget), workers=workers)
+    if chosen is None:
+        raise ProtocolError(table.advice)
+    click.echo(f"tier {chosen.tier}: the richest that fits {budget}.", err=True)
+    return chosen
+
+
+def _report_share(output: str, dataset: Any) -> None:
+    missing = json.loads(dataset.attrs["missing"])
+    click.echo(
+        f"share {dataset.attrs['shard']}: {dataset.sizes['matrix']} matrices are in the journal of {output}."
+    )
+    if missing:
+        click.echo(f"{len(missing)} matrices of other shares are missing still, {missing[0]} for one.")
+    else:
+        click.echo(f"Nothing is missing. Join the shares with: geostat seal {output}")
 
 
 def _one_or_many(matrices: tuple[str, ...]) -> str | list[str] | None:
@@ -107,31 +165,3 @@ def _hint_at_horizon(planned: Any) -> None:
             f"{planned.steps[1] - planned.steps[0]}.",
             err=True,
         )
-
-
-def _show_plan(planned: Any) -> None:
-    from geostat.trajectories import estimate, estimate_seconds
-
-    cost = estimate(planned)
-    shapes = sorted({(ref.rows, ref.cols) for ref in planned.refs})
-    rows = {
-        "matrices": f"{len(planned.refs)}, shapes {', '.join(f'{m}x{n}' for m, n in shapes)}",
-        "steps": ", ".join(str(step) for step in planned.steps),
-        "protocol": f"{planned.protocol.name} ({planned.protocol.hash})",
-        "storage": planned.storage,
-        "diagnostics": str(len(planned.diagnostics)),
-        "left out": ", ".join(planned.missing) or "nothing",
-        "time": f"about {_duration(estimate_seconds(planned))} in one process, reading not counted",
-        "memory": f"about {cost.memory_bytes / 2**20:.0f} MiB for each process",
-        "disk": f"about {cost.disk_bytes / 2**20:.1f} MiB, twice that while the store is sealed",
-    }
-    for name, value in rows.items():
-        click.echo(f"{name:>12}  {value}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

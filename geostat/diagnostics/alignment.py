@@ -1,6 +1,7 @@
 """How much of the update lies in the principal subspaces of the weight it changes."""
 
-from geostat.linalg import MatrixLike, captured_energy, factored
+from geostat.linalg import MatrixLike, factored
+from geostat.linalg.captured import captured_shares
 from geostat.linalg.factored import Side, require_same_shape
 from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
@@ -69,4 +70,4 @@ def principal_subspace_energy(
         return Undefined(Reason.matrix_too_small)
     if update.is_zero:
         return Undefined(Reason.zero_update)
-    return min(1.0, captured_energy(update.values, initial.vectors(k, side), left=side == "left"))
+    return min(1.0, captured_shares(update, initial, k)[side])

@@ -36,7 +36,7 @@ def audit(initial: Factored, updated: Factored, update: Factored) -> list[Violat
     Returns
     -------
     list of Violation
-        Empty where all hold up to rounding in float64.
+        Empty where all hold up to rounding in float64 and the stated errors of the singular values.
 
     References
     ----------
@@ -52,7 +52,8 @@ def audit(initial: Factored, updated: Factored, update: Factored) -> list[Violat
     >>> [v.name for v in audit(a, b, factored(np.diag([0.0, 0.5])))]
     ['weyl', 'mirsky', 'ky_fan']
     """
-    shift = updated.singular_values - initial.singular_values
+    before, after = initial.spectrum, updated.spectrum
+    shift = after.values - before.values
     counts = torch.arange(1, len(shift) + 1, dtype=torch.float64, device=shift.device)
     spectral = update.spectral_norm
     ky_fan = (shift.cumsum(0).abs() / counts).max()
@@ -62,5 +63,6 @@ def audit(initial: Factored, updated: Factored, update: Factored) -> list[Violat
         Violation("ky_fan", float(ky_fan), spectral),
     )
     largest = max(initial.spectral_norm, updated.spectral_norm)
-    slack = 4 * (initial.rows + initial.cols) * torch.finfo(torch.float64).eps * largest
+    uncertain = float(torch.linalg.vector_norm(before.errors) + torch.linalg.vector_norm(after.errors))
+    slack = uncertain + 4 * (initial.rows + initial.cols) * torch.finfo(torch.float64).eps * largest
     return [v for v in sides if v.left > v.right + slack]

@@ -1,7 +1,9 @@
 """Which share of the entries training left unchanged."""
 
-from geostat.linalg import MatrixLike, changed_entries, factored
-from geostat.linalg.masks import Rule, Space
+from geostat.linalg import Factored, MatrixLike, factored
+from geostat.linalg.elementwise import changed_count
+from geostat.linalg.elementwise_blocks import Space
+from geostat.linalg.masks import Rule
 from geostat.spec import diagnostic
 
 __all__ = ["update_density", "update_sparsity"]
@@ -69,8 +71,7 @@ def update_sparsity(
     >>> gs.update_sparsity(initial, updated)
     0.5
     """
-    changed = changed_entries(factored(initial), factored(updated), eta=eta, rule=rule, space=space)
-    return 1.0 - int(changed.sum()) / changed.numel()
+    return 1.0 - _changed_fraction(factored(initial), factored(updated), eta, rule, space)
 
 
 @diagnostic(
@@ -128,5 +129,9 @@ def update_density(
     >>> gs.update_density(np.ones((2, 2)), np.array([[1.0, 1.0], [1.0, 2.0]]))
     0.25
     """
-    changed = changed_entries(factored(initial), factored(updated), eta=eta, rule=rule, space=space)
-    return int(changed.sum()) / changed.numel()
+    return _changed_fraction(factored(initial), factored(updated), eta, rule, space)
+
+
+def _changed_fraction(initial: Factored, updated: Factored, eta: float, rule: Rule, space: Space) -> float:
+    n_changed = changed_count(initial, updated, eta=eta, rule=rule, space=space)
+    return n_changed / (initial.rows * initial.cols)

@@ -1,12 +1,20 @@
 """How far training moved the singular values of a weight."""
 
+import math
+from typing import NamedTuple
+
 import torch
 
-from geostat.linalg import MatrixLike, factored
+from geostat.linalg import Factored, MatrixLike, factored
 from geostat.linalg.factored import require_same_shape
 from geostat.spec import Reason, Undefined, diagnostic
 
 __all__ = ["normalized_spectral_shift"]
+
+ACCURACY = 1e-9
+"""Largest error put up with, relative to the shift itself."""
+FLOOR = 1e-15
+"""And in any case, per root of the number of singular values: the rounding of a decomposition in float64."""
 
 
 @diagnostic(
@@ -55,5 +63,20 @@ def normalized_spectral_shift(initial: MatrixLike, updated: MatrixLike) -> float
     require_same_shape(initial, updated)
     if initial.is_zero:
         return Undefined(Reason.zero_initial)
-    shift = torch.linalg.vector_norm(updated.singular_values - initial.singular_values)
-    return float(shift / torch.linalg.vector_norm(initial.singular_values))
+    while (found := _shift(initial, updated)).uncertain and (updated.sharpen() | initial.sharpen()):
+        continue
+    return found.value
+
+
+class _Shift(NamedTuple):
+    value: float
+    uncertain: bool
+
+
+def _shift(initial: Factored, updated: Factored) -> _Shift:
+    """The shift, and whether rounding of the singular values moves it by more than is put up with."""
+    before, after = initial.spectrum, updated.spectrum
+    norm = torch.linalg.vector_norm(before.values)
+    value = float(torch.linalg.vector_norm(after.values - before.values) / norm)
+    error = float(torch.linalg.vector_norm(torch.stack([before.errors, after.errors])) / norm)
+    return _Shift(value, error > ACCURACY * value + FLOOR * math.sqrt(initial.smaller))

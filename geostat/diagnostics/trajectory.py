@@ -5,7 +5,8 @@ import math
 import torch
 
 from geostat.diagnostics.update import stable_rank
-from geostat.linalg import Factored, MatrixLike, captured_energy, factored, subspace_similarity
+from geostat.linalg import Factored, MatrixLike, factored, subspace_similarity
+from geostat.linalg.captured import captured_shares
 from geostat.linalg.factored import Side, require_same_shape
 from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
@@ -202,15 +203,14 @@ def _capture(update: Factored, target: Factored, K: int, side: Side) -> float:
         return Undefined(Reason.zero_update)
     if target.is_zero:
         return Undefined(Reason.zero_increment)
-    basis = update.channel(K, side)
-    size, used = update.size(side), basis.shape[1]
+    size, used = update.size(side), update.leading_rank(K)
     if used >= size:
         return Undefined(Reason.matrix_too_small)
     best = min(1.0, float(torch.sum((target.leading_values(used) / target.frobenius_norm) ** 2)))
     chance = used / size
     if math.isclose(best, chance, rel_tol=1e-9):
         return Undefined(Reason.increment_without_preference)
-    return (captured_energy(target.values, basis, left=side == "left") - chance) / (best - chance)
+    return (captured_shares(target, update, used)[side] - chance) / (best - chance)
 
 
 @diagnostic(

@@ -7,6 +7,7 @@ import torch
 from geostat.diagnostics.settings import order_statistics
 from geostat.linalg import MatrixLike, factored
 from geostat.linalg.factored import require_same_shape
+from geostat.linalg.spectra import Spectrum
 from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
@@ -20,6 +21,9 @@ __all__ = [
     "update_norm",
 ]
 
+ACCURACY = 1e-11
+"""Largest error put up with from the singular values; beyond it they are computed more accurately."""
+_TINY = torch.finfo(torch.float64).tiny
 _SHAPE_ONLY = ("scale", "update_scale", "sign", "orthogonal", "permutation", "transpose")
 
 
@@ -249,9 +253,20 @@ def hill_tail_exponent(update: MatrixLike, *, hill_k: int | float = 0.1) -> floa
         return Undefined(Reason.matrix_too_small)
     if k > update.numerical_rank:
         return Undefined(Reason.too_few_singular_values)
-    leading = update.leading_values(k)
-    mean_log = float(torch.log(leading[:-1] / leading[-1]).mean())
-    return 1.0 / mean_log if mean_log > 0 else math.inf
+    while (found := _hill(update.spectrum, k))[1] > ACCURACY * max(1.0, found[0]) and update.sharpen():
+        continue
+    return found[0]
+
+
+def _hill(spectrum: Spectrum, k: int) -> tuple[float, float]:
+    """The exponent, and the size of its error."""
+    leading, last = spectrum.values[:k], spectrum.values[k - 1]
+    mean_log = float(torch.log(leading[:-1] / last).mean())
+    if mean_log <= 0:
+        return math.inf, 0.0
+    tail = spectrum.errors[:k] / leading
+    error = float(tail[-1]) + float(torch.linalg.vector_norm(tail)) / (k - 1)
+    return 1.0 / mean_log, error / mean_log**2
 
 
 @diagnostic(
@@ -293,8 +308,18 @@ def effective_rank(update: MatrixLike) -> float:
     update = factored(update)
     if update.is_zero:
         return Undefined(Reason.zero_update)
-    shares = update.singular_values / update.singular_values.sum()
-    return max(1.0, math.exp(float(torch.special.entr(shares).sum())))
+    while (found := _entropy(update.spectrum))[1] > ACCURACY and update.sharpen():
+        continue
+    return max(1.0, math.exp(found[0]))
+
+
+def _entropy(spectrum: Spectrum) -> tuple[float, float]:
+    """Shannon entropy of the shares of singular values, and the size of its error."""
+    total = spectrum.values.sum()
+    shares = spectrum.values / total
+    entropy = torch.special.entr(shares).sum()
+    slope = (shares.clamp(min=_TINY).log() + entropy) / total
+    return float(entropy), float(torch.linalg.vector_norm(slope * spectrum.errors))
 
 
 @diagnostic(

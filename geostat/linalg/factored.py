@@ -1,16 +1,22 @@
 """A matrix in float64 whose singular value decomposition is computed once, when it is asked for."""
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from geostat.errors import NonFiniteError, QuantizedTensorError, ShapeError
-from geostat.linalg.certificate import Certificate, Method
+from geostat.errors import ShapeError
+from geostat.linalg.certificate import Certificate, Method, dearest
+from geostat.linalg.entries import Entries, checked
+from geostat.linalg.lanczos import block_lanczos, worth_trying
+from geostat.linalg.policy import current_policy
+from geostat.linalg.spectra import Leading, Spectrum, decompose, sharper
+from geostat.linalg.svd import SVD, plain_svd
 from geostat.protocols import check_setting
 
 __all__ = ["Factored", "MatrixLike", "Side", "factored"]
@@ -19,47 +25,56 @@ Side = Literal["left", "right"]
 T = TypeVar("T")
 
 
-class SVD(NamedTuple):
-    """Thin singular value decomposition: (m, p), (p,), (n, p), p = min(m, n)."""
-
-    left: Tensor
-    values: Tensor
-    right: Tensor
-
-
 class Factored:
-    """A matrix and, once asked for, its singular value decomposition in float64.
+    """A matrix and what was asked of its singular value decomposition, in float64.
 
     Every diagnostic accepts one in place of an array, so that matrices which several diagnostics
-    share (W_0 above all) are factored once.
+    share (W_0 above all) are factored once. What was computed is kept, but no copy of the matrix: singular
+    values, leading vectors, small results. Which algorithm is taken says `geostat.linalg.Policy`; the fast one
+    is described at `geostat.linalg.spectra.decompose`.
 
     Parameters
     ----------
     values : torch.Tensor
         Shape (m, n), floating point. Entries must be finite.
+    less : torch.Tensor, optional
+        Shape (m, n): what is subtracted from them, in float64, whenever the entries are needed.
     wanted : int
-        Leading directions that will be asked for: they are computed together with the spectrum.
+        Leading directions that will be asked for: they are computed together with the spectrum. More can be
+        asked for later, at the price of another decomposition.
+    whole : bool
+        Whether all singular values will be asked for, so that leading ones alone are not looked for first.
     """
 
-    def __init__(self, values: Tensor, *, wanted: int = 0) -> None:
-        self.stored = values
+    def __init__(
+        self, values: Tensor, *, less: Tensor | None = None, wanted: int = 0, whole: bool = False
+    ) -> None:
+        self.entries = Entries(values, less)
         self.wanted = wanted
+        self.whole = whole
+        self._spectrum: Spectrum | None = None
+        self._directions: Leading | None = None
         self._memory: dict[Hashable, Any] = {}
 
-    @cached_property
+    @property
+    def stored(self) -> Tensor:
+        """The entries as they were given; of a difference, in float64."""
+        return self.entries.given if self.entries.less is None else self.values
+
+    @property
     def values(self) -> Tensor:
-        """The entries in float64, shape (m, n)."""
-        return self.stored.to(torch.float64)
+        """The entries in float64, shape (m, n); made anew each time unless they are stored so."""
+        return self.entries.float64()
 
     @property
     def rows(self) -> int:
         """Number of rows m."""
-        return self.stored.shape[0]
+        return self.entries.given.shape[0]
 
     @property
     def cols(self) -> int:
         """Number of columns n."""
-        return self.stored.shape[1]
+        return self.entries.given.shape[1]
 
     @property
     def smaller(self) -> int:
@@ -89,15 +104,55 @@ class Factored:
 
     @cached_property
     def svd(self) -> SVD:
-        """Thin decomposition in float64, singular values descending."""
-        driver = "gesvd" if self.values.is_cuda else None
-        left, values, right = torch.linalg.svd(self.values, full_matrices=False, driver=driver)
-        return SVD(left, values, right.mT)
+        """Thin decomposition in float64, singular values descending: the plain way, all of it kept."""
+        return plain_svd(self.values)
+
+    @property
+    def _wide(self) -> Tensor:
+        """The entries in float64 with the smaller side first."""
+        entries = self.values.contiguous()
+        return entries if self.rows <= self.cols else entries.mT
+
+    def _decompose(self, needed: int = 0) -> Spectrum:
+        k = min(max(needed, self.wanted), self.smaller)
+        if self._directions is not None and len(self._directions.values) >= k:
+            k = 0
+        found = decompose(self._wide, k, needed=min(needed, k))
+        if found.leading is not None:
+            self._directions = found.leading
+        if self._spectrum is None or found.spectrum.method is Method.svd:
+            self._spectrum = found.spectrum
+        return self._spectrum
 
     @property
     def singular_values(self) -> Tensor:
         """All singular values, descending, shape (min(m, n),)."""
-        return self.svd.values
+        return self.spectrum.values
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """All singular values, the size of their errors, and how they were computed."""
+        if _plain():
+            values = self.svd.values
+            return Spectrum(values, torch.zeros_like(values), Method.svd)
+        found = self._spectrum or self._decompose()
+        while found.reliable < len(found.values):
+            found = self._spectrum = sharper(self._wide, found)
+        return found
+
+    def sharpen(self) -> bool:
+        """Compute the singular values once more, by the next more accurate way.
+
+        Returns
+        -------
+        bool
+            False where there is none: they come from a singular value decomposition already.
+        """
+        known = self.spectrum
+        if known.method is Method.svd:
+            return False
+        self._spectrum = sharper(self._wide, known)
+        return True
 
     def leading_values(self, k: int) -> Tensor:
         """Return the k largest singular values; cheaper than all of them where the matrix is large.
@@ -113,7 +168,33 @@ class Factored:
             Shape (min(k, m, n),), descending.
         """
         check_setting("K", k, shown="k")
-        return self.svd.values[:k]
+        if _plain():
+            return self.svd.values[:k]
+        k = min(k, self.smaller)
+        if self._spectrum is None and self._alone(k):
+            return self._found(k).values[:k]
+        known = self._spectrum or self._decompose()
+        return (known if known.reliable >= k else self.spectrum).values[:k]
+
+    def _alone(self, k: int) -> bool:
+        """Whether the leading triplets are there without a spectrum, or can be found so."""
+        if self._directions is not None and len(self._directions.values) >= k:
+            return True
+        k = max(k, self.wanted)
+        if self.whole or not worth_trying(self.smaller, k):
+            return False
+        self._directions = block_lanczos(self._wide, k)
+        self.whole = self._directions is None
+        return not self.whole
+
+    def _found(self, k: int) -> Leading:
+        """At least k leading triplets, the smaller side's vectors to the left."""
+        known = self._directions is not None and len(self._directions.values) >= k
+        if not known and (self._spectrum is not None or not self._alone(k)):
+            self._decompose(k)
+        if self._directions is None:  # pragma: no cover - the needed ones always come
+            raise AssertionError("no direction was computed")
+        return self._directions
 
     def leading_rank(self, k: int) -> int:
         """Count the k largest singular values above the floor of `numerical_rank`.
@@ -134,7 +215,13 @@ class Factored:
     @property
     def certificate(self) -> Certificate:
         """How what was asked for so far was computed, and how far off it can be; the worst of several."""
-        return Certificate(Method.svd if "svd" in self.__dict__ else Method.none)
+        if "svd" in self.__dict__:
+            return Certificate(Method.svd)
+        known = Method.none if self._spectrum is None else self._spectrum.method
+        if self._directions is None:
+            return Certificate(known)
+        found = self._directions.certificate
+        return replace(found, method=dearest(known, found.method))
 
     def _floor(self, largest: Tensor) -> Tensor:
         return max(self.rows, self.cols) * torch.finfo(torch.float64).eps * largest
@@ -142,7 +229,7 @@ class Factored:
     @cached_property
     def frobenius_norm(self) -> float:
         """Root of the sum of squared entries."""
-        return float(torch.linalg.vector_norm(self.values))
+        return self.entries.frobenius_norm()
 
     @property
     def spectral_norm(self) -> float:
@@ -152,9 +239,9 @@ class Factored:
     @cached_property
     def is_zero(self) -> bool:
         """Whether every entry is zero."""
-        return not bool(self.values.any())
+        return self.entries.is_zero()
 
-    @cached_property
+    @property
     def numerical_rank(self) -> int:
         """Number of singular values above max(m, n) eps s_1, eps of float64."""
         return int((self.singular_values > self._floor(self.singular_values[0])).sum())
@@ -180,12 +267,15 @@ class Factored:
             If k is no count, or there is no such side.
         """
         check_setting("K", k, shown="k")
-        return self._leading(k, side)
+        return self._leading(min(k, self.smaller), side)
 
     def _leading(self, k: int, side: Side) -> Tensor:
         check_setting("side", side)
-        basis = self.svd.left if side == "left" else self.svd.right
-        return basis[:, :k]
+        if k == 0:
+            return self.entries.given.new_zeros((self.size(side), 0), dtype=torch.float64)
+        found = self.svd if _plain() else self._found(k)
+        turned = not _plain() and self.rows > self.cols
+        return (found.left if (side == "left") != turned else found.right)[:, :k]
 
     def channel(self, k: int, side: Side) -> Tensor:
         """Return the leading singular vectors that exist: at most the numerical rank.
@@ -211,7 +301,7 @@ class Factored:
         return self._leading(self.leading_rank(k), side)
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what was made under this key, or make it now and keep it with the matrix.
+        """Return what was made under this key and policy, or make it now and keep it with the matrix.
 
         Parameters
         ----------
@@ -225,18 +315,23 @@ class Factored:
         object
             What `make` returned, now or before.
         """
+        key = (current_policy().spectra, key)
         if key not in self._memory:
             self._memory[key] = make()
         found: T = self._memory[key]
         return found
 
-    def minus(self, other: "Factored") -> "Factored":
-        """Return the difference in float64.
+    def minus(self, other: "Factored", *, wanted: int = 0, whole: bool = False) -> "Factored":
+        """Return the difference, computed in float64 whenever its entries are needed.
 
         Parameters
         ----------
         other : Factored
             What to subtract, of the same shape.
+        wanted : int
+            Leading directions of the difference that will be asked for.
+        whole : bool
+            Whether all its singular values will be asked for.
 
         Returns
         -------
@@ -249,7 +344,11 @@ class Factored:
             If the shapes differ.
         """
         require_same_shape(self, other)
-        return Factored(self.values - other.values)
+        return Factored(self.stored, less=other.stored, wanted=wanted, whole=whole)
+
+
+def _plain() -> bool:
+    return current_policy().spectra == "plain"
 
 
 MatrixLike = Factored | Tensor | npt.NDArray[np.floating[Any]]
@@ -277,24 +376,7 @@ def factored(matrix: MatrixLike) -> Factored:
     NonFiniteError
         If an entry is NaN or infinite.
     """
-    if isinstance(matrix, Factored):
-        return matrix
-    tensor = matrix.detach() if isinstance(matrix, Tensor) else torch.from_numpy(np.ascontiguousarray(matrix))
-    if tensor.ndim != 2 or tensor.numel() == 0:
-        raise ShapeError(
-            f"a matrix is needed, found shape {tuple(tensor.shape)}. Pass a non-empty 2-D array."
-        )
-    if not tensor.is_floating_point():
-        raise QuantizedTensorError(f"entries are {tensor.dtype}, not floating point. Dequantise them first.")
-    finite = torch.isfinite(tensor)
-    if not bool(finite.all()):
-        row, col = (int(i) for i in (~finite).nonzero()[0])
-        count = int((~finite).sum())
-        raise NonFiniteError(
-            f"{count} of {tensor.numel()} entries are NaN or infinite, the first at [{row}, {col}]. "
-            "Pass weights from a checkpoint before the divergence."
-        )
-    return Factored(tensor)
+    return matrix if isinstance(matrix, Factored) else Factored(checked(matrix))
 
 
 def require_same_shape(first: Factored, second: Factored) -> None:

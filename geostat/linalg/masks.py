@@ -1,4 +1,8 @@
-"""Masks over entries: which changed, and which are the largest or smallest, ties by expectation."""
+"""Masks over entries, plainly: one flag per entry in float64, and a sort; ties by expectation.
+
+`geostat.linalg.elementwise` and `geostat.linalg.elementwise_masks` give the same counts and shares in blocks of
+integers, which is how checkpoints are measured; they are tested against this.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -72,13 +76,9 @@ def changed_entries(initial: Factored, updated: Factored, *, eta: float, rule: R
     for name, value in (("eta", eta), ("rule", rule), ("space", space)):
         check_setting(name, value)
     require_same_shape(initial, updated)
-
-    def compare() -> Tensor:
-        before, after = _compared(initial, space), _compared(updated, space)
-        scale = torch.maximum(before.abs(), after.abs()) if rule == "relative" else torch.ones_like(before)
-        return (after - before).abs() > eta * scale
-
-    return updated.remember(("changed", initial, eta, rule, space), compare)
+    before, after = _compared(initial, space), _compared(updated, space)
+    scale = torch.maximum(before.abs(), after.abs()) if rule == "relative" else torch.ones_like(before)
+    return (after - before).abs() > eta * scale
 
 
 class Mask(NamedTuple):

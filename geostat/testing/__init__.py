@@ -9,6 +9,7 @@ _HOMES = {
     "TRANSFORMS": "geostat.testing.invariances",
     "SyntheticRun": "geostat.testing.synthetic",
     "Trajectory": "geostat.testing.synthetic",
+    "assert_agrees_with_plain": "geostat.testing.tolerances",
     "assert_same_store": "geostat.testing.asserts",
     "assert_values_close": "geostat.testing.asserts",
     "simulated_updates": "geostat.testing.synthetic",

@@ -108,13 +108,14 @@ def normalized_spectral_shift(initial: Array, updated: Array) -> float:
     return float(np.linalg.norm(after - before) / np.linalg.norm(before))
 
 
-def _inclusion(sizes: Array, alpha: float) -> Array:
-    """Probability of each entry to be among the first when ties are broken at random, by counting pairs."""
-    flat = sizes.ravel()
-    wanted = round(alpha * flat.size)
-    ahead = (flat[None, :] < flat[:, None]).sum(axis=1)
-    equal = (flat[None, :] == flat[:, None]).sum(axis=1)
-    return np.asarray(np.clip((wanted - ahead) / equal, 0, 1).reshape(sizes.shape))
+def _inclusion(sizes: Array, alpha: float, margin: float = 0.0) -> Array:
+    """Probability of each entry to be among the first when ties at the edge are broken at random."""
+    wanted = round(alpha * sizes.size)
+    if wanted == 0:
+        return np.zeros(sizes.shape)
+    threshold = np.sort(sizes, axis=None)[wanted - 1]
+    ahead, tied = sizes < threshold - margin, np.abs(sizes - threshold) <= margin
+    return np.asarray(np.where(tied, (wanted - ahead.sum()) / tied.sum(), ahead), dtype=np.float64)
 
 
 def principal_mask_overlap(
@@ -132,7 +133,9 @@ def principal_mask_overlap(
     used = _cap(initial, r)
     reconstruction = left[:, :used] @ np.diag(values[:used]) @ right[:, :used].T
     changed = _changed(initial, updated, eta, rule, space)
-    return float(_inclusion(-np.abs(reconstruction), alpha)[changed].mean()) if changed.any() else math.nan
+    sizes = np.abs(reconstruction)
+    inclusion = _inclusion(-sizes, alpha, margin=1e-12 * float(sizes.max()))
+    return float(inclusion[changed].mean()) if changed.any() else math.nan
 
 
 def low_magnitude_mask_overlap(

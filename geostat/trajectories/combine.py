@@ -71,7 +71,7 @@ def combine(runs: Mapping[tuple[str, int], Any], *, join: Literal["outer", "inne
         prepared,
         dim=xr.Variable("run", labels),
         join=join,
-        fill_value={"reason": Reason.not_measured.value, "audit": 0, "method": 0},
+        fill_value={"reason": Reason.not_measured.value, "audit": 0, "method": 0, "computed_on": 0},
         data_vars="all",
         coords="minimal",
         compat="override",

@@ -1,25 +1,28 @@
 """What a measurement will cost, told before it starts."""
 
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
-from geostat.checkpoints import MatrixRef
+from geostat.trajectories.cost_samples import sampled_seconds
+from geostat.trajectories.engines.order import shares
 from geostat.trajectories.plan import Plan
 
-__all__ = ["Cost", "estimate", "estimate_seconds"]
+__all__ = ["Cost", "Forecast", "estimate", "estimate_seconds", "forecasts"]
 
-_BASE_BYTES = 350 * 2**20
-"""Memory of an interpreter with torch and xarray loaded."""
-_LARGE_ARRAYS = 24
-"""Float64 arrays of the size of one matrix that live at once at the peak."""
-_CALIBRATION_SIZE = 512
+_BASE_BYTES = 240 * 2**20
+"""Memory of an interpreter with torch, scipy and xarray loaded, without files that are only mapped."""
+_ENTRY_BYTES = {"elementwise": 4, "top": 48, "angles": 48, "exact": 48}
+"""Bytes for every entry of the largest matrix that live at once at the peak."""
+_RECORD_COPIES = 3
+"""A record with its singular vectors is there thrice while it is written."""
+_START_SECONDS = 4.0
+"""Until a new process has loaded its libraries."""
+_RESOLUTION = 1e-6
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate.
+    """What a measurement takes beside time.
 
     Attributes
     ----------
@@ -48,24 +51,78 @@ def estimate(plan: Plan) -> Cost:
     """
     largest = max(ref.n_params for ref in plan.refs)
     stored = [ref for ref in plan.refs if ref.name in plan.vectors]
-    vectors = sum(4 * len(plan.steps) * plan.protocol.K * (ref.rows + ref.cols) for ref in stored)
+    sides = [4 * len(plan.steps) * plan.protocol.K * (ref.rows + ref.cols) for ref in stored]
     cells = 16 * len(plan.specs) * len(plan.steps) * len(plan.refs)
-    return Cost(_BASE_BYTES + 8 * _LARGE_ARRAYS * largest, vectors + cells + 2**20)
+    memory = _BASE_BYTES + _ENTRY_BYTES[plan.tier] * largest + _RECORD_COPIES * max(sides, default=0)
+    return Cost(memory, sum(sides) + cells + 2**20)
 
 
-def _decomposition_flops(rows: int, cols: int) -> float:
-    """Golub and Van Loan's count for a thin decomposition with both sides (divide and conquer)."""
-    small, large = sorted((rows, cols))
-    return 6.0 * large * small**2 + 20.0 * small**3
+@dataclass(frozen=True)
+class Forecast:
+    """Time that a measurement will take.
+
+    Attributes
+    ----------
+    matrices : mapping of str to float
+        Seconds of arithmetic for each matrix over all checkpoints, one thread.
+    reading : float
+        Seconds to read all weights once; while one matrix is computed the disk fetches the next.
+    """
+
+    matrices: Mapping[str, float]
+    reading: float
+
+    def seconds(self, workers: int = 1) -> float:
+        """Time from start to store.
+
+        Parameters
+        ----------
+        workers : int
+            Processes of one thread each, every one on a core of its own.
+
+        Returns
+        -------
+        float
+            Seconds: of the busiest process, or of the disk if that takes longer.
+        """
+        units = list(self.matrices.values())
+        if workers <= 1:
+            return max(sum(units), self.reading)
+        owner = shares([max(1, round(unit / _RESOLUTION)) for unit in units], workers)
+        loads = [0.0] * workers
+        for unit, share in zip(units, owner, strict=True):
+            loads[share] += unit
+        return _START_SECONDS + max(*loads, self.reading)
 
 
-def _matrix_flops(ref: MatrixRef, n_steps: int) -> float:
-    """W_0 once; W_t, the update, the increment and the remainder at every step."""
-    return (1 + 4 * n_steps) * _decomposition_flops(ref.rows, ref.cols)
+def forecasts(plans: Sequence[Plan], device: str = "cpu") -> list[Forecast]:
+    """Time that a measurement will take here under several tiers.
+
+    Pieces of the run's own weights are measured by the code that will measure the whole: what it costs to
+    decompose these spectra on this machine is seen, not assumed. See `geostat.trajectories.cost_samples`.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        The same measurement under several tiers, the dearest last.
+    device : str
+        Where the arithmetic will run.
+
+    Returns
+    -------
+    list of Forecast
+        Seconds for every matrix, and for reading.
+    """
+    sampled, reading = sampled_seconds(plans, device)
+    found: list[Forecast] = []
+    for seconds in sampled:  # a dearer tier does all that a cheaper one does
+        before = found[-1].matrices if found else {}
+        found.append(Forecast({n: max(s, before.get(n, 0.0)) for n, s in seconds.items()}, reading))
+    return found
 
 
 def estimate_seconds(plan: Plan) -> float:
-    """Estimate the time on one thread of this machine, from one timed decomposition.
+    """Estimate the time of a single process on this machine.
 
     Parameters
     ----------
@@ -75,17 +132,6 @@ def estimate_seconds(plan: Plan) -> float:
     Returns
     -------
     float
-        Seconds for a single process; reading from a slow disk comes on top.
+        Seconds; see `forecasts`.
     """
-    size = min(_CALIBRATION_SIZE, max(min(ref.rows, ref.cols) for ref in plan.refs))
-    sample = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        torch.linalg.svd(sample, full_matrices=False)
-        started = time.thread_time()
-        torch.linalg.svd(sample, full_matrices=False)
-        rate = _decomposition_flops(size, size) / max(1e-6, time.thread_time() - started)
-    finally:
-        torch.set_num_threads(threads)
-    return sum(_matrix_flops(ref, len(plan.steps)) for ref in plan.refs) / rate
+    return forecasts([plan])[0].seconds()

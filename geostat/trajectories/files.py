@@ -1,6 +1,7 @@
 """Writing files and folders so that a reader sees the whole or nothing."""
 
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def write_whole(path: Path, content: bytes) -> None:
     StoreError
         If it cannot be written; nothing that stood there is touched.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(
+        f".{path.name}.{platform.node()}-{os.getpid()}"
+    )  # others may write to a shared disk
     try:
         with open(aside, "wb") as stream:
             stream.write(content)

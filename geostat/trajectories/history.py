@@ -1,13 +1,17 @@
 """One matrix at the run's start and at all its checkpoints, read and factored when asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from geostat.checkpoints import Checkpoint, MatrixRef, read_matrix
+from geostat.diagnostics.settings import capped_rank
 from geostat.linalg import Factored
+from geostat.linalg.elementwise import expect
+from geostat.linalg.memory import require_memory
 from geostat.spec import OPERANDS, Reason
 from geostat.trajectories.inputs import fingerprint
 
@@ -17,8 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["History", "Operands"]
 
 
+_RANKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "initial": ("k", "r", "energy_k"),
+        "updated": ("k",),
+        **dict.fromkeys(("update", "first", "final", "later", "increment", "remaining"), ("K",)),
+    }
+)
+"""Settings that say how many leading directions of an operand a diagnostic asks for."""
+_UPDATES = ("update", "first", "final", "later")
+
+
 class History:
     """One matrix through a run; holds W_0, the ends, and the window from t to t + h, nothing more.
+
+    What it holds are the tensors as they are stored, views of the mapped files where it can be, and of their
+    decompositions what diagnostics ask for. Each matrix of each checkpoint is read once.
 
     Parameters
     ----------
@@ -30,10 +48,17 @@ class History:
         The open base, then one per step.
     device : torch.device
         Where the arithmetic runs.
+
+    Raises
+    ------
+    InsufficientMemoryError
+        If it must be decomposed and is larger than half of the free memory; nothing has been read then.
+    NonFiniteError
+        If W_0 holds NaN or infinity.
     """
 
     def __init__(
-        self, plan: "Plan", ref: MatrixRef, checkpoints: list[Checkpoint], device: torch.device
+        self, plan: "Plan", ref: MatrixRef, checkpoints: Sequence[Checkpoint], device: torch.device
     ) -> None:
         self.plan = plan
         self._ref = ref
@@ -41,10 +66,38 @@ class History:
         self._device = device
         self._weights: dict[int, Factored] = {}
         self._updates: dict[int, Factored] = {}
-        self.initial = self._read(self._base)
+        if device.type == "cpu" and any(spec.tier != "elementwise" for spec in plan.specs):
+            require_memory(ref.name, ref.rows, ref.cols)
+        self.initial = self._read(self._base, "initial")
+        expect(self.initial, alphas=_several(plan.protocol.alpha))
 
-    def _read(self, checkpoint: Checkpoint) -> Factored:
-        return Factored(read_matrix(checkpoint, self._ref).to(self._device))
+    def _read(self, checkpoint: Checkpoint, operand: str) -> Factored:
+        stored = read_matrix(checkpoint, self._ref).to(self._device)
+        return Factored(stored, wanted=self._wanted(operand), whole=self._whole(operand))
+
+    def _wanted(self, *operands: str) -> int:
+        """Leading directions of an operand that the diagnostics of the plan ask for."""
+        protocol, smaller = self.plan.protocol, min(self._ref.rows, self._ref.cols)
+        fields = {
+            field
+            for spec in self.plan.specs
+            for operand in set(operands) & set(spec.operands)
+            for field in set(spec.settings.values()) & set(_RANKS[operand])
+        }
+        if "update" in operands and self._ref.name in self.plan.vectors:
+            fields.add("K")
+        return max(
+            (
+                capped_rank(smaller, each, setting=field) if field in ("k", "r") else min(smaller, int(each))
+                for field in fields
+                for each in _several(getattr(protocol, field))
+            ),
+            default=0,
+        )
+
+    def _whole(self, *operands: str) -> bool:
+        """Whether every singular value of an operand will be asked for."""
+        return any(spec.tier == "exact" and set(operands) & set(spec.operands) for spec in self.plan.specs)
 
     def initial_hash(self) -> str:
         """Fingerprint of W_0: shape, dtype and bytes.
@@ -70,7 +123,9 @@ class History:
             Shape (rows, cols).
         """
         if index not in self._weights:
-            self._weights[index] = self._read(self._checkpoints[index])
+            found = self._read(self._checkpoints[index], "updated")
+            expect(found, etas=_several(self.plan.protocol.eta))
+            self._weights[index] = found
         return self._weights[index]
 
     def update(self, index: int) -> Factored:
@@ -87,11 +142,33 @@ class History:
             W_t - W_0.
         """
         if index not in self._updates:
-            self._updates[index] = self.weight(index).minus(self.initial)
+            self._updates[index] = self.weight(index).minus(
+                self.initial, wanted=self._wanted(*_UPDATES), whole=self._whole(*_UPDATES)
+            )
         return self._updates[index]
+
+    def difference(self, index: int, later: int) -> Factored:
+        """What is added between two checkpoints, in float64.
+
+        Parameters
+        ----------
+        index, later : int
+            Positions of the two steps in the plan.
+
+        Returns
+        -------
+        Factored
+            W_later - W_index.
+        """
+        between = ("increment", "remaining")
+        return self.weight(later).minus(
+            self.weight(index), wanted=self._wanted(*between), whole=self._whole(*between)
+        )
 
     def at(self, index: int) -> "Operands":
         """Return the operands at one step, forgetting what no later step needs.
+
+        The disk is told which weight comes next.
 
         Parameters
         ----------
@@ -103,11 +180,28 @@ class History:
         Operands
             All matrices that a diagnostic may ask for.
         """
-        needed: set[int | Reason] = {0, len(self._checkpoints) - 1, index, self.plan.later_index(index)}
-        for cache in (self._weights, self._updates):
-            for stale in set(cache) - needed:
-                del cache[stale]
+        self._forget(self._weights, [each for each in self._weights if each < index])
+        self._forget(self._updates, [each for each in self._updates if 0 < each < index])
+        later = self.plan.later_index(index)
+        following = 1 + (index if isinstance(later, Reason) else later)
+        if following < len(self._checkpoints) and following not in self._weights:
+            self._ref.advise(self._checkpoints[following], "willneed")
         return Operands(self, index)
+
+    def _forget(self, kept: dict[int, Factored], stale: Iterable[int]) -> None:
+        for index in list(stale):
+            del kept[index]
+            self._ref.advise(self._checkpoints[index], "dontneed")
+
+    def release(self) -> None:
+        """Forget every weight, and let the system have the pages of the mapped files back."""
+        self._forget(self._weights, self._weights)
+        self._forget(self._updates, self._updates)
+        self._ref.advise(self._base, "dontneed")
+
+
+def _several(setting: Any) -> tuple[Any, ...]:
+    return setting if isinstance(setting, tuple) else (setting,)
 
 
 class Operands(Mapping[str, Factored | Reason]):
@@ -194,7 +288,7 @@ class Operands(Mapping[str, Factored | Reason]):
     def increment(self) -> Factored | Reason:
         """W_{t+h} - W_t."""
         index = self._history.plan.later_index(self._index)
-        return index if isinstance(index, Reason) else self._difference_to(index)
+        return index if isinstance(index, Reason) else self._history.difference(self._index, index)
 
     @cached_property
     def remaining(self) -> Factored | Reason:
@@ -203,7 +297,4 @@ class Operands(Mapping[str, Factored | Reason]):
             return Reason.no_later_checkpoint
         if self._history.plan.later_index(self._index) == self._last:
             return self.increment
-        return self._difference_to(self._last)
-
-    def _difference_to(self, index: int) -> Factored:
-        return self._history.weight(index).minus(self._history.weight(self._index))
+        return self._history.difference(self._index, self._last)

@@ -106,7 +106,9 @@ def fingerprint(weight: torch.Tensor) -> str:
     """
     stored = weight.detach().cpu().contiguous()
     head = f"{tuple(stored.shape)} {stored.dtype}".encode()
-    return hashlib.sha256(head + stored.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(head)
+    digest.update(stored.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def sha256(path: str) -> str:

@@ -4,22 +4,25 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from geostat.errors import JournalError, NumericalWarning, StoreError
 from geostat.trajectories.files import write_whole
+from geostat.trajectories.locks import LOCK_NAME, JournalLocks
 from geostat.trajectories.plan import Plan
 from geostat.trajectories.record import Record
+from geostat.trajectories.shards import Shard
 
 __all__ = ["Journal", "journal_path"]
 
-_MANIFEST, _LOCK = "manifest.json", ".lock"
-_OURS = re.compile(r"\.lock|\.?manifest\.json(\.\d+)?|\.?[0-9a-f]{24}\.npz(\.\d+)?")
+_MANIFEST = "manifest.json"
+_OURS = re.compile(
+    LOCK_NAME.pattern
+    + r"|\.?(manifest|made(-\d+-of-\d+)?)\.json(\.[\w.-]+)?|\.?[0-9a-f]{24}\.(record|npz)(\.[\w.-]+)?"
+)
 """Names of the files that a journal writes, those left aside by a kill included."""
 
 
@@ -50,10 +53,18 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = FileLock(folder / _LOCK)
+        self.locks = JournalLocks(folder)
 
     @classmethod
-    def start(cls, folder: Path, plan: Plan, description: dict[str, Any], *, resume: bool) -> "Journal":
+    def start(
+        cls,
+        folder: Path,
+        plan: Plan,
+        description: dict[str, Any],
+        *,
+        resume: bool,
+        shard: Shard | None = None,
+    ) -> "Journal":
         """Open the journal of a plan, or begin it.
 
         Parameters
@@ -65,7 +76,9 @@ class Journal:
         description : dict
             What a reader needs to label the records without the checkpoints.
         resume : bool
-            Whether to keep records that are there.
+            Whether to keep records that are there; of a share, its own.
+        shard : Shard, optional
+            Measure only this share; others may do theirs at the same time.
 
         Returns
         -------
@@ -84,17 +97,23 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make {folder}: {error.strerror}. Choose another place.") from error
-        journal._hold()
-        try:
-            journal._prepare(plan, description, resume)
-        except BaseException:
-            journal.release()
-            raise
+        if shard is None:
+            journal.locks.hold_all()
+            try:
+                journal._prepare(plan, description, keep=resume)
+            except BaseException:
+                journal.release()
+                raise
+        else:
+            with journal.locks.hold_share(shard) as alone:
+                journal._prepare(plan, description, keep=True, may_clear=alone)
         return journal
 
-    def _prepare(self, plan: Plan, description: dict[str, Any], resume: bool) -> None:
+    def _prepare(
+        self, plan: Plan, description: dict[str, Any], *, keep: bool, may_clear: bool = True
+    ) -> None:
         self._require_own()
-        if not resume or not any(self.folder.glob("*.npz")):
+        if may_clear and (not keep or not any(self.folder.glob("*.record"))):
             self._clear()
         if (self.folder / _MANIFEST).exists():
             self._require(plan)
@@ -102,19 +121,9 @@ class Journal:
         content = {"identity": plan.identity, "manifest": plan.fingerprints(), "description": description}
         write_whole(self.folder / _MANIFEST, json.dumps(content, indent=1).encode())
 
-    def _hold(self) -> None:
-        """Keep other processes out for as long as this one lives; a kill lets go."""
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise JournalError(
-                f"another process measures into {self.folder} at this moment. Wait for it, or give this "
-                "measurement another store."
-            ) from error
-
     def _clear(self) -> None:
         for entry in self.folder.glob("*"):
-            if _OURS.fullmatch(entry.name) and entry.name != _LOCK:
+            if _OURS.fullmatch(entry.name) and not LOCK_NAME.fullmatch(entry.name):
                 entry.unlink(missing_ok=True)
 
     def _require_own(self) -> None:
@@ -175,7 +184,7 @@ class Journal:
         )
 
     def _file(self, matrix: str) -> Path:
-        return self.folder / f"{hashlib.sha256(matrix.encode()).hexdigest()[:24]}.npz"
+        return self.folder / f"{hashlib.sha256(matrix.encode()).hexdigest()[:24]}.record"
 
     def write(self, record: Record) -> None:
         """Add a finished unit.
@@ -218,12 +227,66 @@ class Journal:
             )
             return None
 
-    def finished(self, matrices: tuple[str, ...]) -> set[str]:
-        """Return which units are done and readable.
+    def require(self, matrix: str) -> Record:
+        """Read a unit that must be there.
 
         Parameters
         ----------
-        matrices : tuple of str
+        matrix : str
+            Its name.
+
+        Returns
+        -------
+        Record
+            The unit.
+
+        Raises
+        ------
+        JournalError
+            If it is missing or damaged.
+        """
+        path = self._file(matrix)
+        try:
+            return Record.from_bytes(path.read_bytes())
+        except (OSError, JournalError) as error:
+            raise JournalError(
+                f"the record of {matrix} in {path} cannot be read: {error}. Run the same measurement again, it "
+                "measures this matrix anew."
+            ) from error
+
+    def present(self, matrices: Iterable[str]) -> set[str]:
+        """Return which units have a file; whether it is whole is seen when it is read.
+
+        Parameters
+        ----------
+        matrices : iterable of str
+            The units of the measurement.
+
+        Returns
+        -------
+        set of str
+            Their names.
+        """
+        there = {path.name for path in self.folder.glob("*.record")}
+        return {name for name in matrices if self._file(name).name in there}
+
+    def drop(self, matrices: Iterable[str]) -> None:
+        """Forget finished units.
+
+        Parameters
+        ----------
+        matrices : iterable of str
+            Their names.
+        """
+        for name in matrices:
+            self._file(name).unlink(missing_ok=True)
+
+    def finished(self, matrices: Iterable[str]) -> set[str]:
+        """Return which units are done and readable; none of them is kept in memory.
+
+        Parameters
+        ----------
+        matrices : iterable of str
             The units of the measurement.
 
         Returns
@@ -233,12 +296,12 @@ class Journal:
         """
         return {name for name in matrices if self.read(name) is not None}
 
-    def records(self, matrices: tuple[str, ...]) -> Iterator[Record]:
+    def records(self, matrices: Iterable[str]) -> Iterator[Record]:
         """Iterate over the finished units in the given order.
 
         Parameters
         ----------
-        matrices : tuple of str
+        matrices : iterable of str
             The units.
 
         Yields
@@ -251,14 +314,41 @@ class Journal:
             if record is not None:
                 yield record
 
+    def note_making(self, made: dict[str, Any], shard: Shard | None = None) -> None:
+        """Keep who measured, when and with what, until the store is sealed.
+
+        Parameters
+        ----------
+        made : dict
+            Serialisable provenance.
+        shard : Shard, optional
+            The share that was measured.
+        """
+        name = "made.json" if shard is None else f"made-{shard.index}-of-{shard.count}.json"
+        write_whole(self.folder / name, json.dumps(made | ({"shard": str(shard)} if shard else {})).encode())
+
+    def makings(self) -> list[dict[str, Any]]:
+        """Return what `note_making` kept.
+
+        Returns
+        -------
+        list of dict
+            One for each call or share that came to its end.
+        """
+        found = []
+        for path in sorted(self.folder.glob("made*.json")):
+            with suppress(OSError, ValueError):
+                found.append(json.loads(path.read_text()))
+        return found
+
     def discard(self) -> None:
         """Remove the journal with all its records, and nothing else."""
         self._clear()
-        (self.folder / _LOCK).unlink(missing_ok=True)
+        self.locks.remove()
         with suppress(OSError):
             self.folder.rmdir()
         self.release()
 
     def release(self) -> None:
         """Let other processes in again."""
-        self._lock.release()
+        self.locks.release()

@@ -2,29 +2,32 @@
 
 import json
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from tqdm import tqdm
 
-from geostat.checkpoints import Naming
-from geostat.errors import StoreError
+from geostat.checkpoints import MatrixRef, Naming
+from geostat.checkpoints.mapped import IO
+from geostat.errors import ProtocolError, StoreError
 from geostat.protocols import Protocol
 from geostat.spec import Tier
 from geostat.trajectories.cost import estimate
-from geostat.trajectories.engines import Engine, find_engine
+from geostat.trajectories.engines import Job, at_once, find_engine
+from geostat.trajectories.engines.devices import devices_here
 from geostat.trajectories.files import local_path, require_space
 from geostat.trajectories.journal import Journal, journal_path
 from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import plan as make_plan
+from geostat.trajectories.progress import followed
 from geostat.trajectories.provenance import provenance
 from geostat.trajectories.record import Record
 from geostat.trajectories.schema import describe, labelled
-from geostat.trajectories.store import open_trajectory, seal
-from geostat.trajectories.unit import choose_device
+from geostat.trajectories.sealing import write_store
+from geostat.trajectories.shards import Shard, owners
+from geostat.trajectories.store import open_trajectory
 
 __all__ = ["measure", "run_plan"]
 
@@ -45,8 +48,10 @@ def measure(
     checksum: bool = False,
     tier: Tier = "exact",
     device: str = "auto",
+    io: IO = "mmap",
     engine: str = "serial",
     workers: int | None = None,
+    shard: str | None = None,
     resume: bool = True,
     progress: bool = True,
 ) -> xr.Dataset:
@@ -87,11 +92,19 @@ def measure(
         What it may cost, dearest first: "elementwise" gives sparsity and norms in one pass over the entries,
         "top" the leading directions of updates as well, "angles" rotations too, "exact" every spectrum.
     device : str
-        "auto", "cpu", "cuda", "cuda:1". Arithmetic is float64 everywhere.
-    engine : {"serial", "processes"}
-        One process, or several of one thread each. The figures are the same.
+        "auto", "cpu", "cuda", "cuda:1". Arithmetic is float64 everywhere. Where a device fails or its
+        memory is too small, the matrix is measured on the CPU, with a warning; `computed_on` keeps it.
+    io : {"mmap", "read"}
+        How weights are read: mapped into memory, or read into buffers, for disks on a network.
+    engine : {"serial", "processes", "dask"} or address
+        One process; several of one thread each, on accelerators one for each; a dask cluster started here;
+        or the cluster whose scheduler listens at "tcp://host:8786". The store is the same.
     workers : int, optional
         Number of processes.
+    shard : str, optional
+        "2/3" measures the second of three shares of about equal cost, into one journal with the others, on
+        any machine that sees the disk. Nothing is sealed: `geostat.seal` joins the shares. The Dataset
+        returned holds this share, and its attribute `missing` names what the others still owe.
     resume : bool
         Whether to go on from a journal or store that is there. Otherwise it is dropped and replaced.
     progress : bool
@@ -109,6 +122,8 @@ def measure(
         If checkpoints are missing, unreadable, or do not fit together.
     ProtocolError
         If a setting is not known.
+    EngineError
+        If workers cannot be had, or a matrix costs its worker's life twice; all others are kept.
     JournalError
         If the store or its journal belongs to another measurement.
     StoreError
@@ -144,8 +159,10 @@ def measure(
         store=store,
         checksum=checksum,
         device=device,
+        io=io,
         engine=engine,
         workers=workers,
+        shard=shard,
         resume=resume,
         progress=progress,
     )
@@ -157,8 +174,10 @@ def run_plan(
     store: Any = None,
     checksum: bool = False,
     device: str = "auto",
+    io: IO = "mmap",
     engine: str = "serial",
     workers: int | None = None,
+    shard: str | None = None,
     resume: bool = True,
     progress: bool = True,
 ) -> xr.Dataset:
@@ -168,7 +187,7 @@ def run_plan(
     ----------
     plan : Plan
         What to measure.
-    store, checksum, device, engine, workers, resume, progress
+    store, checksum, device, io, engine, workers, shard, resume, progress
         See `measure`.
 
     Returns
@@ -177,49 +196,74 @@ def run_plan(
         The measurement.
     """
     compute = find_engine(engine)
+    share = None if shard is None else Shard.parse(shard)
+    job = Job(plan, device, io)
     if store is None:
-        records = _with_bar(plan, compute(plan, list(plan.refs), device, workers), progress, 0)
+        _require_store_for(share)
+        made = compute(job, plan.refs, workers)
+        records = followed(made, plan.refs, plan, workers=at_once(engine, workers), show=progress)
         return labelled(describe(plan), list(records))
-    choose_device(device)
+    devices = ", ".join(devices_here(device))
     path = local_path(store)
     if path.exists():
         _require_replaceable(path, plan)
         if resume and not Journal(journal_path(path)).belongs_to(plan):
             return _sealed_already(path, plan)
-    journal = _journal(path, plan, resume)
+    journal = _journal(path, plan, resume, share)
     try:
-        _finish(journal, plan, compute, device=device, workers=workers, progress=progress)
-        made = provenance(plan, device=str(choose_device(device)), engine=engine, checksum=checksum)
-        seal(journal, path, made)
+        measured = partial(compute, job, workers=workers)
+        show = partial(followed, plan=plan, workers=at_once(engine, workers), show=progress)
+        _finish(journal, plan, measured, show, share, resume=resume)
+        journal.note_making(provenance(plan, device=devices, engine=engine, checksum=checksum), share)
+        if share is not None:
+            return _so_far(journal, plan, share)
+        write_store(journal, path)
     finally:
         journal.release()
     return open_trajectory(path)
 
 
+def _require_store_for(share: Shard | None) -> None:
+    if share is not None:
+        raise ProtocolError(f"shard='{share}' needs a store in which the shares meet. Pass store='run.zarr'.")
+
+
 def _finish(
-    journal: Journal, plan: Plan, compute: Engine, *, device: str, workers: int | None, progress: bool
+    journal: Journal,
+    plan: Plan,
+    compute: Callable[[list[MatrixRef]], Iterable[Record]],
+    show: Callable[..., Iterable[Record]],
+    share: Shard | None,
+    *,
+    resume: bool,
 ) -> None:
     """Measure what the journal does not have yet."""
-    finished = journal.finished(tuple(ref.name for ref in plan.refs))
-    waiting = [ref for ref in plan.refs if ref.name not in finished]
+    mine = _share_of(plan, share)
+    if share is not None and not resume:
+        journal.drop(ref.name for ref in mine)
+    finished = journal.finished(ref.name for ref in mine)
+    waiting = [ref for ref in mine if ref.name not in finished]
     if waiting:
-        for record in _with_bar(plan, compute(plan, waiting, device, workers), progress, len(finished)):
+        for record in show(compute(waiting), mine, finished=finished):
             journal.write(record)
 
 
-def _with_bar(plan: Plan, records: Iterable[Record], show: bool, done: int) -> Iterable[Record]:
-    """Count matrices, with rate and remaining time."""
-    with tqdm(
-        records,
-        total=len(plan.refs),
-        initial=done,
-        unit="matrix",
-        desc=f"{len(plan.steps)} checkpoints",
-        disable=not show,
-        file=sys.stderr,
-        dynamic_ncols=True,
-    ) as bar:
-        yield from bar
+def _share_of(plan: Plan, share: Shard | None) -> list[MatrixRef]:
+    if share is None:
+        return list(plan.refs)
+    shapes = [{"rows": ref.rows, "cols": ref.cols} for ref in plan.refs]
+    owned = owners(shapes, plan.tier, share.count)
+    return [ref for ref, owner in zip(plan.refs, owned, strict=True) if owner == share.index]
+
+
+def _so_far(journal: Journal, plan: Plan, share: Shard) -> xr.Dataset:
+    """The share's own matrices, and in attribute `missing` what other shares still owe."""
+    names = [ref.name for ref in plan.refs]
+    there = journal.present(names)
+    records = [record.without_vectors() for record in journal.records(r.name for r in _share_of(plan, share))]
+    dataset = labelled(describe(plan), records)
+    dataset.attrs |= {"shard": str(share), "missing": json.dumps([n for n in names if n not in there])}
+    return dataset
 
 
 def _sealed_already(path: Path, plan: Plan) -> xr.Dataset:
@@ -250,10 +294,10 @@ def _require_replaceable(path: Path, plan: Plan) -> None:
             raise StoreError(f"{path} holds the weights {entry.path}. Choose another place for the store.")
 
 
-def _journal(path: Path, plan: Plan, resume: bool) -> Journal:
+def _journal(path: Path, plan: Plan, resume: bool, share: Shard | None) -> Journal:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {path.parent}: {error.strerror}. Choose another place.") from error
     require_space(path.parent, 2 * estimate(plan).disk_bytes)
-    return Journal.start(journal_path(path), plan, describe(plan), resume=resume)
+    return Journal.start(journal_path(path), plan, describe(plan), resume=resume, shard=share)

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from geostat.checkpoints import (
@@ -22,7 +23,7 @@ from geostat.spec import DIAGNOSTICS, TIERS, Tier
 from geostat.trajectories.inputs import inputs_of
 from geostat.trajectories.plan import Plan
 
-__all__ = ["AUTO_VECTOR_BYTES", "plan"]
+__all__ = ["AUTO_VECTOR_BYTES", "at_tier", "plan", "within_budget"]
 
 AUTO_VECTOR_BYTES = 2**30
 """Budget for stored singular vectors under ``vectors="auto"``: 1 GiB."""
@@ -96,7 +97,7 @@ def plan(
         refs=refs,
         protocol=convention,
         diagnostics=_chosen(diagnostics, tier),
-        vectors=_within_budget(refs, len(steps), convention.K, vectors if tier != "elementwise" else False),
+        vectors=within_budget(refs, len(steps), convention.K, vectors if tier != "elementwise" else False),
         training_steps=_length(steps, training_steps),
         storage=run_storage(opened[0], dict(zip(steps, opened[1:], strict=True))),
         missing=missing,
@@ -107,6 +108,25 @@ def plan(
     for checkpoint in opened:
         checkpoint.close()
     return made
+
+
+def at_tier(given: Plan, tier: Tier) -> Plan:
+    """Return the same measurement under another tier.
+
+    Parameters
+    ----------
+    given : Plan
+        A measurement.
+    tier : str
+        One of `geostat.TIERS`, not dearer than the plan's.
+
+    Returns
+    -------
+    Plan
+        With those of its diagnostics that the tier gives.
+    """
+    kept = tuple(name for name in given.diagnostics if DIAGNOSTICS[name].within(tier))
+    return replace(given, tier=tier, diagnostics=kept, vectors=given.vectors if tier != "elementwise" else ())
 
 
 def _paired(
@@ -171,10 +191,25 @@ def _chosen(diagnostics: Iterable[str] | None, tier: Tier) -> tuple[str, ...]:
     return names
 
 
-def _within_budget(
+def within_budget(
     refs: tuple[MatrixRef, ...], n_steps: int, K: int, vectors: bool | int | str
 ) -> tuple[str, ...]:
-    """Matrices, in order, whose vectors fit the budget."""
+    """Matrices whose leading singular vectors fit a budget.
+
+    Parameters
+    ----------
+    refs : tuple of MatrixRef
+        The matrices.
+    n_steps, K : int
+        Checkpoints, and vectors of each side at each.
+    vectors : "auto", bool or int
+        The budget, see `plan`.
+
+    Returns
+    -------
+    tuple of str
+        Names of the first that do, in order.
+    """
     budget = _budget(vectors)
     chosen: list[str] = []
     for ref in refs:

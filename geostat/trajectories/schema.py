@@ -14,7 +14,7 @@ from geostat.linalg import Method
 from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
 from geostat.trajectories.plan import SCHEMA_VERSION, Plan
-from geostat.trajectories.record import DECOMPOSED, Record
+from geostat.trajectories.record import DECOMPOSED, DEVICES, Record
 from geostat.trajectories.sweep import sweep_shape, swept_fields
 
 __all__ = ["describe", "labelled", "strings"]
@@ -100,7 +100,7 @@ def labelled(description: dict[str, Any], records: list[Record]) -> xr.Dataset:
     -------
     xarray.Dataset
         Dims step and matrix, and those of the swept settings; one variable per diagnostic, `reason` and
-        `audit`, `method` and `residual` beside them.
+        `audit`, `method`, `residual` and `computed_on` beside them.
     """
     by_name = {record.matrix: record for record in records}
     rows = [row for row in description["matrices"] if row["matrix"] in by_name]
@@ -116,6 +116,7 @@ def labelled(description: dict[str, Any], records: list[Record]) -> xr.Dataset:
             "reason": _reasons(specs, ordered, description),
             "audit": _audits(ordered, description),
             **_certificates(ordered, description),
+            "computed_on": _devices(ordered),
         },
         coords=coords,
         attrs={**description["attrs"], "complete": complete},
@@ -259,6 +260,16 @@ def _certificates(records: list[Record], description: dict[str, Any]) -> dict[st
             {"long_name": "Worst residual over the largest singular value", "units": "1"},
         ),
     }
+
+
+def _devices(records: list[Record]) -> tuple[Any, ...]:
+    codes = np.array([DEVICES.index(record.computed_on) for record in records], dtype=np.int8)
+    attrs = {
+        "long_name": "Device that computed the matrix",
+        "flag_values": list(range(len(DEVICES))),
+        "flag_meanings": " ".join(DEVICES),
+    }
+    return (("matrix",), codes, attrs)
 
 
 _METHOD_ATTRS = {

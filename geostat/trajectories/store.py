@@ -1,105 +1,42 @@
-"""Sealed stores: written aside, renamed into place, readable with xarray and zarr alone."""
+"""Sealed stores, readable with xarray and zarr alone."""
 
 import hashlib
 import json
-import os
-import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import xarray as xr
-import zarr
 
 from geostat.errors import StoreError
-from geostat.trajectories.files import local_path, replace_folder
+from geostat.trajectories.files import local_path
 from geostat.trajectories.journal import Journal, journal_path
-from geostat.trajectories.record import Vectors
 from geostat.trajectories.schema import labelled
+from geostat.trajectories.watching.folder import watch_path, watched
 
-__all__ = ["open_trajectory", "seal", "vectors"]
-
-
-def seal(journal: Journal, store: Path, provenance: dict[str, Any]) -> None:
-    """Write the store of a finished journal, then remove the journal.
-
-    The store stands under its name only once it is whole.
-
-    Parameters
-    ----------
-    journal : Journal
-        Every unit finished.
-    store : Path
-        Where the store shall stand; an older one there is replaced.
-    provenance : dict
-        Who, when, with which versions; kept apart from what must be reproducible.
-
-    Raises
-    ------
-    StoreError
-        If the disk refuses; the journal is whole.
-    """
-    content = journal.content
-    matrices = tuple(row["matrix"] for row in content["description"]["matrices"])
-    aside = store.with_name(f".{store.name}.sealing")
-    shutil.rmtree(aside, ignore_errors=True)
-    dataset = labelled(
-        content["description"], [record.without_vectors() for record in journal.records(matrices)]
-    )
-    dataset.attrs |= {"identity": content["identity"], "provenance": json.dumps(provenance)}
-    try:
-        with _quiet_zarr():
-            dataset.to_zarr(aside, mode="w", consolidated=False, zarr_format=3)
-            for record in journal.records(matrices):
-                if record.vectors is not None:
-                    _write_vectors(aside, record.matrix, record.vectors, dataset)
-            zarr.consolidate_metadata(os.fspath(aside))
-        replace_folder(aside, store)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise StoreError(
-            f"cannot write the store {store}: {error}. Every figure is kept in {journal.folder}: make room and "
-            "run the same call again, it only seals."
-        ) from error
-    journal.discard()
-
-
-@contextmanager
-def _quiet_zarr() -> Iterator[None]:
-    """Consolidated metadata are what makes a plain xarray.open_zarr quiet; writing them warns."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        yield
-
+__all__ = ["open_trajectory", "vectors", "vectors_group"]
 
 _RESERVED = {".", "..", "zarr.json"}
 
 
-def _group(matrix: str) -> str:
-    """One group per matrix, whatever its name: no two names share one, and none is too long for a disk."""
+def vectors_group(matrix: str) -> str:
+    """Name of the group that holds a matrix's vectors: no two names share one, and none is too long for a disk.
+
+    Parameters
+    ----------
+    matrix : str
+        Name of the matrix.
+
+    Returns
+    -------
+    str
+        A path inside the store.
+    """
     quoted = quote(matrix, safe="[]")
     if len(quoted) > 200 or quoted in _RESERVED:
         quoted = f"{quoted[:100]}~{hashlib.sha256(matrix.encode()).hexdigest()[:16]}"
     return f"vectors/{quoted}"
-
-
-def _write_vectors(store: Path, matrix: str, found: Vectors, dataset: xr.Dataset) -> None:
-    attrs = {"long_name": "Leading singular vectors of the update", "units": "1", "matrix": matrix}
-    group = xr.Dataset(
-        {
-            "left": (("step", "rows", "component"), found.left, attrs | {"side": "left"}),
-            "right": (("step", "cols", "component"), found.right, attrs | {"side": "right"}),
-        },
-        coords={
-            "step": dataset["step"].values,
-            "component": np.arange(1, found.left.shape[2] + 1),
-        },
-    )
-    group.to_zarr(store, group=_group(matrix), mode="w", consolidated=False, zarr_format=3)
 
 
 def open_trajectory(store: Any) -> xr.Dataset:
@@ -143,6 +80,8 @@ def open_trajectory(store: Any) -> xr.Dataset:
         return labelled(
             description, list(journal.records(tuple(r["matrix"] for r in description["matrices"])))
         )
+    if watch_path(path).exists():
+        return watched(watch_path(path))
     raise StoreError(f"there is no store {path} and no journal {folder}. Measure first, or check the path.")
 
 
@@ -193,7 +132,7 @@ def vectors(store: Any, matrix: str) -> xr.Dataset:
     """
     dataset = open_trajectory(store)
     try:
-        return _open_zarr(store if _is_url(store) else local_path(store), group=_group(matrix))
+        return _open_zarr(store if _is_url(store) else local_path(store), group=vectors_group(matrix))
     except (OSError, KeyError, ValueError) as error:
         left_out = matrix in json.loads(dataset.attrs["vectors_left_out"])
         why = "they did not fit the byte budget" if left_out else "the store has no such matrix"

@@ -14,10 +14,10 @@ from geostat.linalg import Factored, current_policy, own_arithmetic, using
 from geostat.linalg.factored import Side
 from geostat.trajectories.history import History, Operands
 from geostat.trajectories.plan import Plan
-from geostat.trajectories.record import DECOMPOSED, Record, Vectors
+from geostat.trajectories.record import DECOMPOSED, DEVICES, Record, Vectors
 from geostat.trajectories.sweep import evaluate, sweep_shape
 
-__all__ = ["choose_device", "measure_matrix"]
+__all__ = ["choose_device", "measure_matrix", "measure_step"]
 
 
 def choose_device(device: str) -> torch.device:
@@ -75,8 +75,8 @@ def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], de
     NonFiniteError
         If a weight is NaN or infinite: names file and tensor.
     """
-    n_steps = len(plan.steps)
-    history = History(plan, ref, checkpoints, choose_device(device))
+    n_steps, chosen = len(plan.steps), choose_device(device)
+    history = History(plan, ref, checkpoints, chosen)
     record = Record(
         matrix=ref.name,
         values={
@@ -90,14 +90,29 @@ def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], de
         methods=np.zeros((n_steps, len(DECOMPOSED)), dtype=np.int8),
         residuals=np.zeros((n_steps, len(DECOMPOSED)), dtype=np.float32),
         vectors=_empty_vectors(plan, ref) if ref.name in plan.vectors else None,
+        computed_on=chosen.type if chosen.type in DEVICES else "other",
     )
     with own_arithmetic(), using(replace(current_policy(), tier=plan.tier)):
         for index in range(n_steps):
-            _measure_step(plan, record, history.at(index), index)
+            measure_step(plan, record, history.at(index), index)
+    history.release()
     return record
 
 
-def _measure_step(plan: Plan, record: Record, operands: Operands, index: int) -> None:
+def measure_step(plan: Plan, record: Record, operands: Operands, index: int) -> None:
+    """Measure one matrix at one step.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is measured.
+    record : Record
+        Where it is written.
+    operands : Operands
+        The matrices at the step.
+    index : int
+        Position of the step in the plan.
+    """
     for spec in plan.specs:
         values, reason = evaluate(spec, operands, plan.protocol, plan.own_shape(spec))
         record.values[spec.name][index] = values

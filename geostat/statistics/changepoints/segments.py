@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from geostat.statistics.changepoints.single_break import single_breaks
+
 __all__ = ["Partitions", "optimal_partitions", "residuals_of", "segment_means", "segment_of"]
 
 Floats = npt.NDArray[np.float64]
@@ -67,6 +69,8 @@ def optimal_partitions(values: Floats, max_breaks: int, min_segment: int) -> Par
 
 
 def _partitioned(series: Floats, max_breaks: int, min_segment: int) -> list[Ints]:
+    if max_breaks == 1:  # no table is needed: every candidate is the last break of the whole series
+        return [np.zeros((len(series), 0), dtype=np.int64), single_breaks(series, min_segment)[:, None]]
     came_from = _search(series - np.median(series, axis=1, keepdims=True), max_breaks, min_segment)
     return [_traced(came_from, m, series.shape[1]) for m in range(max_breaks + 1)]
 

@@ -145,7 +145,7 @@ def test_ctrl_c_gives_advice(geostat_run, tmp_path, monkeypatch):
     def interrupted(*arguments, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("geostat.trajectories.engines.measure_matrix", interrupted)
+    monkeypatch.setattr("geostat.trajectories.engines.job.measure_matrix", interrupted)
     found = _call("measure", geostat_run.base, geostat_run.checkpoints, "-o", tmp_path / "run.zarr")
     assert found.exit_code == 130
     assert "run the same command again" in found.output
@@ -158,3 +158,50 @@ def test_vectors_option_takes_words_and_bytes(geostat_run, tmp_path):
     wrong = _call(*common, "-o", tmp_path / "b.zarr", "--vectors", "some")
     assert wrong.exit_code == 2
     assert "'some' is not auto" in wrong.output
+
+
+def test_shares_are_measured_and_joined_on_the_terminal(geostat_run, tmp_path):
+    store = tmp_path / "run.zarr"
+    common = (
+        "measure",
+        geostat_run.base,
+        geostat_run.checkpoints,
+        "-o",
+        store,
+        "--no-progress",
+        "--tier",
+        "top",
+    )
+    first = _call(*common, "--shard", "1/2")
+    assert first.exit_code == 0
+    assert "share 1/2: 4 matrices are in the journal" in first.output
+    assert "4 matrices of other shares are missing still" in first.output
+    early = _call("seal", store)
+    assert early.exit_code == 1
+    assert "share 2/2 lacks 4" in early.output
+    assert (
+        f"Join the shares with: geostat seal {store}"
+        in _call(*common, "--shard", "2/2", "--io", "read").output
+    )
+    joined = _call("seal", store)
+    assert joined.exit_code == 0
+    assert "8 matrices at 4 checkpoints" in joined.output
+    assert gs.open_trajectory(store).attrs["tier"] == "top"
+
+
+def test_an_engine_that_is_none_is_named_on_the_terminal(geostat_run, tmp_path):
+    common = (
+        "measure",
+        geostat_run.base,
+        geostat_run.checkpoints,
+        "-o",
+        tmp_path / "run.zarr",
+        "--no-progress",
+    )
+    for option, message in (
+        ("--engine=gpu", "engine 'gpu' is not known"),
+        ("--shard=3/2", "i runs from 1 to n"),
+    ):
+        found = _call(*common, option)
+        assert found.exit_code == 1
+        assert message in found.output

@@ -11,9 +11,10 @@ from geostat.demo import run_demo
 from geostat.demo.summary import _gains
 from geostat.lab import RECIPES, Scale, load_teacher
 from geostat.lab.recipes import PRETRAINING
+from geostat.linalg import Method, Policy, using
 from geostat.results import Result
 from geostat.statistics import LockResult
-from geostat.testing import assert_same_store
+from geostat.testing import assert_agrees_with_plain, assert_same_store
 
 # a few steps reward nothing, so RLVR does not move: its seeds are equal and some cells undefined, of which is warned
 pytestmark = pytest.mark.filterwarnings("ignore::geostat.errors.GeostatWarning")
@@ -78,7 +79,7 @@ def test_lock_outcomes_are_told_although_recipes_differ_in_length(demo):
 
 def test_a_second_call_trains_and_measures_nothing(demo, folder, monkeypatch):
     monkeypatch.setattr("geostat.lab.branches.train", None)
-    monkeypatch.setattr("geostat.trajectories.engines.measure_matrix", None)
+    monkeypatch.setattr("geostat.trajectories.engines.job.measure_matrix", None)
     again = run_demo(folder, seeds=2, workers=1, scale=TINY, progress=False)
     assert again.summary.paragraph == demo.summary.paragraph
 
@@ -90,6 +91,18 @@ def test_measuring_by_hand_gives_the_same_store(demo, folder, tmp_path):
         run / "step-0", steps, store=tmp_path / "run.zarr", matrices="linear", progress=False
     )
     assert_same_store(by_hand, gs.open_trajectory(folder / "stores" / "opd-0.zarr"))
+
+
+@pytest.mark.parametrize("recipe", ["sft", "opd", "rlvr"])
+def test_the_fast_path_gives_the_plain_paths_store(demo, folder, recipe):
+    run = folder / "runs" / f"{recipe}-0" / "bf16"
+    steps = [str(path) for path in run.iterdir() if path.name != "step-0"]
+    with using(Policy(spectra="plain")):
+        plain = gs.measure(run / "step-0", steps, matrices="linear", progress=False)
+    assert (plain.method.sel(operand="updated") == Method.svd).all()
+    fast = gs.open_trajectory(folder / "stores" / f"{recipe}-0.zarr")
+    assert (fast.method.sel(operand="updated") == Method.tridiagonal).any()
+    assert_agrees_with_plain(fast, plain)
 
 
 def test_a_gain_within_noise_is_not_claimed():

@@ -11,7 +11,7 @@ import pytest
 
 import geostat as gs
 from geostat.testing import assert_same_store, synthetic_run
-from geostat.trajectories import engines
+from geostat.trajectories.engines import job as engines
 from geostat.trajectories.journal import Journal, journal_path
 
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save, save_file
 import geostat as gs
 from geostat.errors import JournalError, ProtocolError, StoreError
 from geostat.testing import synthetic_run
-from geostat.trajectories import engines, journal_path, vectors
+from geostat.trajectories import journal_path, vectors
+from geostat.trajectories.engines import job as engines
 
 NAME = "blocks.0.attention.query.weight"
 
@@ -59,7 +60,7 @@ def test_a_home_folder_is_expanded(run, tmp_path, monkeypatch):
 
 
 def test_a_url_is_refused_before_work(run, monkeypatch):
-    monkeypatch.setattr("geostat.trajectories.engines.measure_matrix", None)
+    monkeypatch.setattr("geostat.trajectories.engines.job.measure_matrix", None)
     for place in ("s3://bucket/run.zarr", "memory://run.zarr", 5):
         with pytest.raises(StoreError, match="local folder"):
             _measure(run, place)
@@ -112,7 +113,7 @@ def test_a_journal_without_records_blocks_nothing(run, tmp_path, monkeypatch):
     def failing(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr("geostat.trajectories.engines.measure_matrix", failing)
+    monkeypatch.setattr("geostat.trajectories.engines.job.measure_matrix", failing)
     with pytest.raises(MemoryError):
         _measure(run, store)
     monkeypatch.undo()

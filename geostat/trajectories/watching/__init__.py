@@ -1,0 +1,1 @@
+"""Measuring a run while it trains: checkpoints as they appear, before they are deleted."""
