@@ -54,7 +54,7 @@ TIERS: Mapping[Tier, str] = MappingProxyType(
     {
         "elementwise": "one pass over the entries, no decomposition: sparsity, low-magnitude overlap, norms",
         "top": "and the leading directions of W_0 and of the updates: stable rank, channels, capture",
-        "angles": "and the rotation of W_0's principal subspaces, followed without decomposing W_t",
+        "angles": "and the rotation of W_0's principal subspaces: W_t is decomposed, the update only at its top",
         "exact": "and every singular value of W_t and of the update; angles from both decompositions",
     }
 )

@@ -12,10 +12,10 @@ from geostat.bench.bars import Bar, Measured
 from geostat.bench.clock import cpu_seconds
 from geostat.bench.pairs import initial_weight, updated_weight
 from geostat.bench.refinement import refined
+from geostat.bench.rotated import rotated_angles
 from geostat.bench.rotation import direct_angles
 from geostat.bench.settings import Found, Job, Settings
 from geostat.linalg import Factored
-from geostat.linalg.rotated import rotated_angles
 
 __all__ = ["ACCELERATOR_JOBS"]
 

@@ -8,10 +8,10 @@ import torch
 from geostat.bench.bars import Bar, Measured
 from geostat.bench.clock import interleaved
 from geostat.bench.pairs import Kind, initial_weight, updated_weight
+from geostat.bench.rotated import rotated_angles
 from geostat.bench.settings import Found, Job, Settings
 from geostat.linalg import Factored, principal_angles
 from geostat.linalg.factored import Side
-from geostat.linalg.rotated import rotated_angles
 
 __all__ = ["ROTATION_JOBS", "direct_angles"]
 

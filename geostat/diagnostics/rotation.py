@@ -10,7 +10,6 @@ from torch import Tensor
 from geostat.diagnostics.settings import capped_rank
 from geostat.linalg import Factored, MatrixLike, factored, principal_angles as angles_between
 from geostat.linalg.factored import Side, require_same_shape
-from geostat.linalg.rotated import followed_rotation
 from geostat.protocols import check_setting
 from geostat.spec import Reason, Undefined, diagnostic
 
@@ -34,9 +33,6 @@ def _angles(initial: Factored, updated: Factored, k: int | float, side: Side) ->
     used = capped_rank(initial.smaller, k)
     if used == 0:
         return None
-    followed = followed_rotation(initial, updated, used)
-    if followed is not None:
-        return followed.left if side == "left" else followed.right
     return updated.remember(
         ("angles", initial, used, side),
         lambda: angles_between(initial.vectors(used, side), updated.vectors(used, side)),

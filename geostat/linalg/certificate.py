@@ -23,8 +23,6 @@ class Method(enum.IntEnum):
     tridiagonal = 2
     deflated = 3
     lanczos = 4
-    rotated = 5
-    refined = 6
 
     @property
     def sentence(self) -> str:
@@ -38,8 +36,6 @@ _SENTENCES = {
     Method.tridiagonal: "one tridiagonalisation of the Gram matrix of the smaller side",
     Method.deflated: "the same after the leading directions were taken out",
     Method.lanczos: "block Lanczos for the leading directions",
-    Method.rotated: "rotation of W_0's basis, refined in float64",
-    Method.refined: "refinement of W_0's basis by matrix products",
 }
 
 
@@ -47,8 +43,6 @@ _BY_COST = (
     Method.none,
     Method.tridiagonal,
     Method.lanczos,
-    Method.rotated,
-    Method.refined,
     Method.deflated,
     Method.svd,
 )

@@ -6,8 +6,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from geostat.spec import Tier
-
 __all__ = ["Policy", "current_policy", "using"]
 
 
@@ -19,12 +17,9 @@ class Policy:
     ----------
     spectra : {"fast", "plain"}
         Certified fast algorithms, or a float64 singular value decomposition of every matrix.
-    tier : str
-        One of `geostat.spec.TIERS`: under "angles" rotations are followed without decomposing W_t.
     """
 
     spectra: Literal["fast", "plain"] = "fast"
-    tier: Tier = "exact"
 
 
 _CURRENT: ContextVar[Policy] = ContextVar("geostat_policy", default=Policy())  # noqa: B039 - it is frozen

@@ -1,7 +1,6 @@
 """The unit of work: one matrix over all checkpoints."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ import torch
 from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.diagnostics import AUDITS, audit
 from geostat.errors import AuditWarning, ProtocolError
-from geostat.linalg import Factored, current_policy, own_arithmetic, using
+from geostat.linalg import Factored, own_arithmetic
 from geostat.linalg.factored import Side
 from geostat.trajectories.history import History, Operands
 from geostat.trajectories.plan import Plan
@@ -92,7 +91,7 @@ def measure_matrix(plan: Plan, ref: MatrixRef, checkpoints: list[Checkpoint], de
         vectors=_empty_vectors(plan, ref) if ref.name in plan.vectors else None,
         computed_on=chosen.type if chosen.type in DEVICES else "other",
     )
-    with own_arithmetic(), using(replace(current_policy(), tier=plan.tier)):
+    with own_arithmetic():
         for index in range(n_steps):
             measure_step(plan, record, history.at(index), index)
     history.release()

@@ -12,7 +12,7 @@ import torch
 
 from geostat.checkpoints import Checkpoint, MatrixRef, open_checkpoint
 from geostat.errors import GeostatError
-from geostat.linalg import current_policy, own_arithmetic, using
+from geostat.linalg import own_arithmetic
 from geostat.spec import Reason
 from geostat.trajectories.inputs import InputFile
 from geostat.trajectories.journal import Journal, journal_path
@@ -146,7 +146,7 @@ def _whole(
     record = joined([each for each in rows if each is not None])
     record = replace(record, values={name: values.copy() for name, values in record.values.items()})
     history = KeptHistory(plan, ref, opened[-1], opened, device, folder)
-    with own_arithmetic(), using(replace(current_policy(), tier=plan.tier)):
+    with own_arithmetic():
         _fill_end(history, record)
         _settle_ahead(plan, record)
         vectors = _vectors(history, ref) if ref.name in plan.vectors else None

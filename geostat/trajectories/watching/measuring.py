@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from geostat.checkpoints import Checkpoint, MatrixRef
-from geostat.linalg import Factored, current_policy, own_arithmetic, using
+from geostat.linalg import Factored, own_arithmetic
 from geostat.spec import Reason
 from geostat.trajectories.files import write_whole
 from geostat.trajectories.plan import Plan
@@ -92,7 +92,7 @@ def measure_arrival(
     written = history.initial.certificate.method
     record = empty_record(plan, ref, history.initial_hash(), arrival.device)
     here = plan.steps.index(arrival.step)
-    with own_arithmetic(), using(replace(current_policy(), tier=plan.tier)):
+    with own_arithmetic():
         if arrival.before is not None and needs.ahead:
             _look_ahead(arrival.before, needs, history, record, folder)
         measure_cells(history, needs.own, record, here)

@@ -5,16 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from geostat.linalg.certificate import Certificate, Method
+from geostat.bench.rotated_equation import Blocks, Graph, solve_graph
+from geostat.bench.rotated_window import Window, spectral_norm, widest_gap, windows
+from geostat.bench.tangents import angles_of_tangents
 from geostat.linalg.factored import Factored, require_same_shape
-from geostat.linalg.policy import current_policy
 from geostat.linalg.products import product
-from geostat.linalg.rotated_equation import Blocks, Graph, solve_graph
-from geostat.linalg.rotated_window import Window, spectral_norm, widest_gap, windows
-from geostat.linalg.tangents import angles_of_tangents
 from geostat.protocols import check_setting
 
-__all__ = ["Rotation", "followed_rotation", "rotated_angles"]
+__all__ = ["Rotation", "rotated_angles"]
 
 _GATE = 0.2
 """Ratio of the update to the gap across the window from which on it is not followed."""
@@ -29,13 +27,16 @@ class Rotation(NamedTuple):
     ----------
     left, right : torch.Tensor
         Shape (k,): principal angles in radians, ascending.
-    certificate : Certificate
-        What the equation left, and the bound on the subspaces that follows.
+    residual : float
+        What the equation left, over the largest singular value.
+    bound : float
+        Bound on the error of the angles, in radians, that follows.
     """
 
     left: Tensor
     right: Tensor
-    certificate: Certificate
+    residual: float
+    bound: float
 
 
 def rotated_angles(initial: Factored, updated: Factored, k: int) -> Rotation | None:
@@ -94,32 +95,6 @@ def rotated_angles(initial: Factored, updated: Factored, k: int) -> Rotation | N
     return None
 
 
-def followed_rotation(initial: Factored, updated: Factored, k: int) -> Rotation | None:
-    """`rotated_angles` where the policy asks for it and it is worth it, once per pair.
-
-    On a CPU one tridiagonalisation of W_t takes no longer than these products (see the benchmarks), and is
-    exact for every update; on an accelerator products are nearly free, and decompositions are not.
-
-    Parameters
-    ----------
-    initial, updated : Factored
-        Shape (m, n).
-    k : int
-        Dimension of the subspaces.
-
-    Returns
-    -------
-    Rotation or None
-        None where two decompositions have to be compared.
-    """
-    if current_policy().tier != "angles" or updated.stored.is_cpu:
-        return None
-    found: Rotation | None = updated.remember(
-        ("rotation", initial, k), lambda: rotated_angles(initial, updated, k)
-    )
-    return found
-
-
 def _complete_basis(initial: Factored) -> tuple[Tensor, Tensor, Tensor]:
     """Bases of both whole spaces, the singular vectors first."""
 
@@ -151,9 +126,8 @@ def _rotation(window: Window, blocks: Blocks, graph: Graph, values: Tensor) -> R
     gap = float(blocks.head.min() - blocks.tail.max())
     largest = float(values[0])
     rounding = len(values) * float(torch.finfo(torch.float64).eps) * largest
-    certificate = Certificate(Method.rotated, graph.residual / largest, (graph.residual + rounding) / gap)
     left, right = (angles_of_tangents(each) for each in tangents)
-    return Rotation(left, right, certificate)
+    return Rotation(left, right, graph.residual / largest, (graph.residual + rounding) / gap)
 
 
 def _turned_back(rotation: Tensor, graph: Tensor) -> Tensor:
