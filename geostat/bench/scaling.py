@@ -53,7 +53,7 @@ def _least(works: Sequence[Callable[[], object]], settings: Settings) -> list[fl
 def _workers(settings: Settings) -> Found:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_run(folder, dict.fromkeys(_NAMES, (_LARGE, _LARGE)), 4)
+        write_run(folder, dict.fromkeys(_NAMES, (_LARGE, _LARGE)), 8)
         seconds = {}
         for engine, workers in (("serial", None), ("processes", 2)):
             start = time.perf_counter()

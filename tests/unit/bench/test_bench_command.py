@@ -93,3 +93,13 @@ def test_a_job_finds_something_for_each_of_its_bars(name):
 def test_importing_geostat_loads_nothing_heavy():
     rows = {row.bar.name: row for row in running.run_bench(["import"], repeats=1)}
     assert rows["heavy libraries that import geostat loads"].outcome == "met"
+
+
+@pytest.mark.usefixtures("two_jobs")
+def test_rows_of_other_jobs_stay_in_the_file(tmp_path, monkeypatch):
+    assert call("--csv", tmp_path / "t.csv", "--nightly", "--no-strict").exit_code == 0
+    monkeypatch.setattr(running, "JOBS", (job(QUICK, 4.0), job(SLOW, 9.0, nightly=True)))
+    assert call("--csv", tmp_path / "t.csv", "--job", "quick").exit_code == 0
+    with (tmp_path / "t.csv").open(newline="") as file:
+        found = {r["measured"]: float(r["value"]) for r in csv.DictReader(file)}
+    assert found == {"quick": 4.0, "slow": 1.0}
