@@ -117,7 +117,8 @@ class Factored:
         k = min(max(needed, self.wanted), self.smaller)
         if self._directions is not None and len(self._directions.values) >= k:
             k = 0
-        found = decompose(self._wide, k, needed=min(needed, k))
+        weight = self.entries.less is None  # of differences no figure subtracts the spectra
+        found = decompose(self._wide, k, needed=min(needed, k), tail=weight)
         if found.leading is not None:
             self._directions = found.leading
         if self._spectrum is None or found.spectrum.method is Method.svd:

@@ -1,5 +1,6 @@
 """Dense products in float64: by numpy's BLAS on the CPU, by torch elsewhere."""
 
+import numpy as np
 import torch
 from scipy.linalg import blas
 from torch import Tensor
@@ -25,7 +26,11 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     torch.Tensor
         Shape (m, n).
     """
-    return torch.from_numpy(left.numpy() @ right.numpy()) if left.is_cpu else left @ right
+    if not left.is_cpu:
+        return left @ right
+    if left.mT.is_contiguous() and 4 * right.shape[1] < left.shape[0]:  # twice as fast from the other side
+        return torch.from_numpy(np.ascontiguousarray((right.numpy().T @ left.numpy().T).T))
+    return torch.from_numpy(left.numpy() @ right.numpy())
 
 
 def gram(matrix: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class Decomposition:
     leading: Leading | None
 
 
-def decompose(matrix: Tensor, k: int, *, needed: int | None = None) -> Decomposition:
+def decompose(matrix: Tensor, k: int, *, needed: int | None = None, tail: bool = True) -> Decomposition:
     r"""All singular values and k leading directions of a wide matrix.
 
     One tridiagonalisation of the Gram matrix :math:`A A^\top` gives the squares of all singular values and the
@@ -103,6 +103,9 @@ def decompose(matrix: Tensor, k: int, *, needed: int | None = None) -> Decomposi
         Leading directions, at most m; 0 for none.
     needed : int, optional
         How many of them must come; those beyond that a Gram matrix cannot give are left out. All by default.
+    tail : bool
+        Whether the smallest values are wanted as accurately as those of a singular value decomposition, for
+        differences of spectra; otherwise their errors say what they are worth.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def decompose(matrix: Tensor, k: int, *, needed: int | None = None) -> Decomposi
     if len(matrix) <= SMALLEST:
         return _by_svd(matrix, k)
     try:
-        return _by_gram(matrix, k, k if needed is None else needed) or _by_svd(matrix, k)
+        return _by_gram(matrix, k, k if needed is None else needed, tail) or _by_svd(matrix, k)
     except NO_CONVERGENCE:
         return _by_svd(matrix, k)
 
@@ -202,7 +205,7 @@ def _with_tail(matrix: Tensor, squares: Eigen, known: Spectrum, threshold: float
     return Spectrum(values, torch.cat([known.errors[:-count], errors]), known.method, float(mixed))
 
 
-def _by_gram(matrix: Tensor, k: int, needed: int) -> Decomposition | None:
+def _by_gram(matrix: Tensor, k: int, needed: int, tail: bool) -> Decomposition | None:
     """None where a Gram matrix cannot give what is asked for."""
     squares = _squares_of(matrix)
     if not 1e-250 < float(squares.values[0]) < 1e250:
@@ -217,6 +220,8 @@ def _by_gram(matrix: Tensor, k: int, needed: int) -> Decomposition | None:
     if taken:
         return _deflated(matrix, squares, rough, taken, k)
     leading = _paired(matrix, squares.leading(k), rough.values, Method.tridiagonal) if k else None
+    if not tail:
+        return Decomposition(rough, leading)
     return Decomposition(_with_tail(matrix, squares, rough, ULPS * EPS * float(rough.values[0])), leading)
 
 
