@@ -16,12 +16,12 @@ from geostat.trajectories.measure import measure
 __all__ = ["SCALING_JOBS"]
 
 _NAMES = tuple(
-    f"blocks.{layer}.attention.{module}.weight" for layer in range(4) for module in ("query", "key")
+    f"blocks.{layer}.attention.{module}.weight" for layer in range(8) for module in ("query", "key")
 )
 _SMALL, _MIDDLE, _LARGE = 512, 768, 1024
 
 _STEPS = Bar("cost of a late checkpoint over that of an early one, less 1", "share", at_most=0.05)
-_MATRICES = Bar("cost of a matrix among eight over that among four, less 1", "share", at_most=0.05)
+_MATRICES = Bar("cost of a matrix among sixteen over that among eight, less 1", "share", at_most=0.05)
 _WORKERS = Bar("efficiency of two workers, on an idle machine", "share", at_least=0.85)
 
 
@@ -36,12 +36,12 @@ def _steps(settings: Settings) -> Found:
 
 def _matrices(settings: Settings) -> Found:
     with tempfile.TemporaryDirectory() as place:
-        folders = [Path(place) / str(count) for count in (2, 4, 8)]
-        for folder, count in zip(folders, (2, 4, 8), strict=True):
+        folders = [Path(place) / str(count) for count in (4, 8, 16)]
+        for folder, count in zip(folders, (4, 8, 16), strict=True):
             write_run(folder, dict.fromkeys(_NAMES[:count], (_SMALL, _SMALL)), 2)
         measured_run(folders[0], 2)
-        two, four, eight = _least([partial(measured_run, folder, 2) for folder in folders], settings)
-    yield _MATRICES, Measured((eight - four) / (2 * (four - two)) - 1, note="2, 4 and 8 matrices")
+        four, eight, sixteen = _least([partial(measured_run, folder, 2) for folder in folders], settings)
+    yield _MATRICES, Measured((sixteen - eight) / (2 * (eight - four)) - 1, note="4, 8 and 16 matrices")
 
 
 def _least(works: Sequence[Callable[[], object]], settings: Settings) -> list[float]:
@@ -53,7 +53,7 @@ def _least(works: Sequence[Callable[[], object]], settings: Settings) -> list[fl
 def _workers(settings: Settings) -> Found:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_run(folder, dict.fromkeys(_NAMES, (_LARGE, _LARGE)), 8)
+        write_run(folder, dict.fromkeys(_NAMES[:8], (_LARGE, _LARGE)), 8)
         seconds = {}
         for engine, workers in (("serial", None), ("processes", 2)):
             start = time.perf_counter()
