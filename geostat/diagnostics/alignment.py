@@ -1,10 +1,11 @@
 """How much of the update lies in the principal subspaces of the weight it changes."""
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.linalg import MatrixLike, factored
 from geostat.linalg.captured import captured_shares
 from geostat.linalg.factored import Side, require_same_shape
 from geostat.protocols import check_setting
-from geostat.spec import Reason, Undefined, diagnostic
+from geostat.spec import Reason, Undefined
 
 __all__ = ["principal_subspace_energy"]
 

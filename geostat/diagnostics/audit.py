@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 
 from geostat.linalg import Factored
+from geostat.linalg.products import norm
 
 __all__ = ["AUDITS", "Violation", "audit"]
 
@@ -59,10 +60,10 @@ def audit(initial: Factored, updated: Factored, update: Factored) -> list[Violat
     ky_fan = (shift.cumsum(0).abs() / counts).max()
     sides = (
         Violation("weyl", float(shift.abs().max()), spectral),
-        Violation("mirsky", float(torch.linalg.vector_norm(shift)), update.frobenius_norm),
+        Violation("mirsky", norm(shift), update.frobenius_norm),
         Violation("ky_fan", float(ky_fan), spectral),
     )
     largest = max(initial.spectral_norm, updated.spectral_norm)
-    uncertain = float(torch.linalg.vector_norm(before.errors) + torch.linalg.vector_norm(after.errors))
+    uncertain = norm(before.errors) + norm(after.errors)
     slack = uncertain + 4 * (initial.rows + initial.cols) * torch.finfo(torch.float64).eps * largest
     return [v for v in sides if v.left > v.right + slack]

@@ -1,12 +1,13 @@
 """Where in a weight the visible update sits: in its principal or in its small entries."""
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.diagnostics.settings import capped_rank
 from geostat.linalg import MatrixLike, factored
 from geostat.linalg.elementwise_blocks import Space
 from geostat.linalg.elementwise_masks import low_magnitude_overlap, principal_overlap
 from geostat.linalg.masks import Rule
 from geostat.protocols import check_setting
-from geostat.spec import Reason, Undefined, diagnostic
+from geostat.spec import Reason, Undefined
 
 __all__ = ["low_magnitude_mask_overlap", "principal_mask_overlap"]
 

@@ -7,11 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.diagnostics.settings import capped_rank
 from geostat.linalg import Factored, MatrixLike, factored, principal_angles as angles_between
 from geostat.linalg.factored import Side, require_same_shape
 from geostat.protocols import check_setting
-from geostat.spec import Reason, Undefined, diagnostic
+from geostat.spec import Reason, Undefined
 
 __all__ = [
     "gap_limited",
@@ -33,10 +34,13 @@ def _angles(initial: Factored, updated: Factored, k: int | float, side: Side) ->
     used = capped_rank(initial.smaller, k)
     if used == 0:
         return None
-    return updated.remember(
-        ("angles", initial, used, side),
-        lambda: angles_between(initial.vectors(used, side), updated.vectors(used, side)),
-    )
+
+    def compare() -> Tensor:
+        if updated.minus(initial).is_zero:  # among equal singular values rounding would choose the directions
+            return initial.entries.given.new_zeros(used, dtype=torch.float64)
+        return angles_between(initial.vectors(used, side), updated.vectors(used, side))
+
+    return updated.remember(("angles", initial, used, side), compare)
 
 
 @diagnostic(

@@ -1,10 +1,10 @@
 """Which share of the entries training left unchanged."""
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.linalg import Factored, MatrixLike, factored
 from geostat.linalg.elementwise import changed_count
 from geostat.linalg.elementwise_blocks import Space
 from geostat.linalg.masks import Rule
-from geostat.spec import diagnostic
 
 __all__ = ["update_density", "update_sparsity"]
 

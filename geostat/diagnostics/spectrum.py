@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import torch
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.linalg import Factored, MatrixLike, factored
 from geostat.linalg.factored import require_same_shape
-from geostat.spec import Reason, Undefined, diagnostic
+from geostat.linalg.products import norm
+from geostat.spec import Reason, Undefined
 
 __all__ = ["normalized_spectral_shift"]
 
@@ -76,7 +78,7 @@ class _Shift(NamedTuple):
 def _shift(initial: Factored, updated: Factored) -> _Shift:
     """The shift, and whether rounding of the singular values moves it by more than is put up with."""
     before, after = initial.spectrum, updated.spectrum
-    norm = torch.linalg.vector_norm(before.values)
-    value = float(torch.linalg.vector_norm(after.values - before.values) / norm)
-    error = float(torch.linalg.vector_norm(torch.stack([before.errors, after.errors])) / norm)
+    size = norm(before.values)
+    value = norm(after.values - before.values) / size
+    error = norm(torch.stack([before.errors, after.errors])) / size
     return _Shift(value, error > ACCURACY * value + FLOOR * math.sqrt(initial.smaller))

@@ -4,12 +4,13 @@ import math
 
 import torch
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.diagnostics.update import stable_rank
 from geostat.linalg import Factored, MatrixLike, factored, subspace_similarity
 from geostat.linalg.captured import captured_shares
 from geostat.linalg.factored import Side, require_same_shape
 from geostat.protocols import check_setting
-from geostat.spec import Reason, Undefined, diagnostic
+from geostat.spec import Reason, Undefined
 
 __all__ = [
     "forward_capture",

@@ -4,12 +4,13 @@ import math
 
 import torch
 
+from geostat.diagnostics.registered import diagnostic
 from geostat.diagnostics.settings import order_statistics
 from geostat.linalg import MatrixLike, factored
 from geostat.linalg.factored import require_same_shape
 from geostat.linalg.spectra import Spectrum
 from geostat.protocols import check_setting
-from geostat.spec import Reason, Undefined, diagnostic
+from geostat.spec import Reason, Undefined
 
 __all__ = [
     "effective_rank",

@@ -1,5 +1,6 @@
 """The arithmetic that geostat computes with, whatever the process has set: full precision, one thread."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -31,6 +32,8 @@ _SWITCHES = tuple(
     )
     if hasattr(_MATMUL, name)
 )
+_HERE = threading.local()
+"""Whether this thread is inside already: flushing to zero is a thread's own."""
 
 
 @contextmanager
@@ -40,9 +43,13 @@ def own_arithmetic() -> Iterator[None]:
     TF32, reduced-precision accumulation, autocasting and gradients are off, subnormal numbers are not flushed
     to zero, tensors are made in float32 on the CPU where nothing else is said, and the linear-algebra
     libraries of numpy, scipy and torch use one thread: a figure does not depend on what else the process
-    does, or on how many cores the machine has.
+    does, or on how many cores the machine has. Inside another one it does nothing.
     """
+    if getattr(_HERE, "inside", False):
+        yield
+        return
     with ExitStack() as restored:
+        restored.enter_context(_kept(lambda: False, lambda to: setattr(_HERE, "inside", to), True))
         restored.enter_context(threadpool_limits(limits=1))
         restored.enter_context(_kept(torch.get_num_threads, torch.set_num_threads, 1))
         restored.enter_context(_kept(torch.get_default_dtype, torch.set_default_dtype, torch.float32))

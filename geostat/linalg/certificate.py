@@ -122,7 +122,10 @@ def certify(
     scaled = values[:, None] * probes
     off_left = product(matrix, product(right, probes)) - product(left, scaled)
     off_right = product(matrix.mT, product(left, probes)) - product(right, scaled)
-    residual = 2 * math.hypot(*(float(off.square().sum(0).max().sqrt()) for off in (off_left, off_right)))
     largest, gap = float(values[0]), float(values[-1]) - following
-    bound = residual / gap if gap > 0 else math.inf
-    return Certificate(method, residual / largest if largest > 0 else 0.0, bound if bound < 1 else math.inf)
+    if not largest > 0:
+        return Certificate(method, 0.0, math.inf)
+    shares = ((off / largest).square().sum(0).max().sqrt() for off in (off_left, off_right))
+    residual = 2 * math.hypot(*map(float, shares))
+    bound = residual * (largest / gap) if gap > 0 else math.inf
+    return Certificate(method, residual, bound if bound < 1 else math.inf)

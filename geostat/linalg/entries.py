@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geostat.errors import NonFiniteError, QuantizedTensorError, ShapeError
+from geostat.linalg.products import norm
 
 __all__ = ["Entries", "checked"]
 
@@ -58,8 +59,8 @@ class Entries:
         float
             At least 0.
         """
-        norms = [torch.linalg.vector_norm(block) for block in self._blocks()]
-        return float(norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms)))
+        norms = [norm(block) for block in self._blocks()]
+        return norms[0] if len(norms) == 1 else norm(torch.tensor(norms, dtype=torch.float64))
 
     def is_zero(self) -> bool:
         """Whether every entry is zero.

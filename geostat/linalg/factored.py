@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from geostat.errors import ShapeError
-from geostat.linalg.certificate import Certificate, Method, dearest
+from geostat.linalg.certificate import Certificate, Method, certify, dearest
 from geostat.linalg.entries import Entries, checked
 from geostat.linalg.lanczos import block_lanczos, worth_trying
 from geostat.linalg.policy import current_policy
@@ -217,12 +217,17 @@ class Factored:
     def certificate(self) -> Certificate:
         """How what was asked for so far was computed, and how far off it can be; the worst of several."""
         if "svd" in self.__dict__:
-            return Certificate(Method.svd)
+            return self._certificate_of_svd
         known = Method.none if self._spectrum is None else self._spectrum.method
         if self._directions is None:
             return Certificate(known)
         found = self._directions.certificate
         return replace(found, method=dearest(known, found.method))
+
+    @cached_property
+    def _certificate_of_svd(self) -> Certificate:
+        left, values, right = self.svd
+        return certify(self.values, left, values, right, 0.0, Method.svd)
 
     def _floor(self, largest: Tensor) -> Tensor:
         return max(self.rows, self.cols) * torch.finfo(torch.float64).eps * largest

@@ -5,7 +5,30 @@ import torch
 from scipy.linalg import blas
 from torch import Tensor
 
-__all__ = ["gram", "product"]
+__all__ = ["gram", "norm", "product"]
+
+_SQUARES = (1e-140, 1e150)
+"""Norms between these neither lose nor overflow the squares that they are the roots of."""
+
+
+def norm(entries: Tensor) -> float:
+    """Root of the sum of squares, whatever the scale.
+
+    Parameters
+    ----------
+    entries : torch.Tensor
+        Any shape, float64, finite.
+
+    Returns
+    -------
+    float
+        At least 0.
+    """
+    found = float(torch.linalg.vector_norm(entries))
+    if _SQUARES[0] < found < _SQUARES[1] or not bool(entries.any()):
+        return found
+    largest = entries.abs().max()
+    return float(largest * torch.linalg.vector_norm(entries / largest))
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from geostat.linalg.policy import current_policy
-from geostat.linalg.products import product
+from geostat.linalg.products import norm, product
 from geostat.linalg.spectra import values_within
 
 __all__ = ["captured_energy", "principal_angles", "subspace_similarity"]
@@ -81,4 +81,4 @@ def captured_energy(matrix: Tensor, basis: Tensor, *, left: bool) -> float:
         In [0, 1].
     """
     inside = product(basis.mT, matrix) if left else product(matrix, basis)
-    return float(torch.linalg.vector_norm(inside)) ** 2 / float(torch.linalg.vector_norm(matrix)) ** 2
+    return (norm(inside) / norm(matrix)) ** 2

@@ -13,6 +13,7 @@ from geostat.checkpoints import (
     open_checkpoint,
 )
 from geostat.diagnostics.settings import capped_rank, order_statistics
+from geostat.linalg import Policy, current_policy
 from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason, Tier
 from geostat.trajectories.inputs import InputFile
@@ -52,6 +53,8 @@ class Plan:
         Whether formats that need unpickling may be opened.
     tier : str
         One of `geostat.spec.TIERS`: how angles and spectra are computed.
+    policy : Policy
+        How matrices are decomposed; the one in force where the plan is made.
     """
 
     checkpoints: tuple[Any, ...]
@@ -66,6 +69,7 @@ class Plan:
     inputs: tuple[InputFile, ...] = field(repr=False)
     trust: bool = False
     tier: Tier = "exact"
+    policy: Policy = field(default_factory=current_policy)
 
     @property
     def audited(self) -> bool:
@@ -163,6 +167,7 @@ class Plan:
             "matrices": [[ref.name, ref.layer, ref.module, ref.expert] for ref in self.refs],
             "diagnostics": list(self.diagnostics),
             "tier": self.tier,
+            "spectra": self.policy.spectra,
             "vectors": list(self.vectors),
             "training_steps": self.training_steps,
             "missing": list(self.missing),

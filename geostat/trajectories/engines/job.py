@@ -1,11 +1,11 @@
 """What every engine computes: one matrix of a plan, on one device."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from geostat.checkpoints import Checkpoint, MatrixRef, open_checkpoint, prefetch
 from geostat.checkpoints.mapped import IO
-from geostat.linalg import Policy, current_policy, using
+from geostat.linalg import using
 from geostat.trajectories.engines.devices import with_fallback
 from geostat.trajectories.plan import Plan
 from geostat.trajectories.record import Record
@@ -57,14 +57,11 @@ class Job:
         "auto", "cpu", "cuda", "cuda:1".
     io : {"mmap", "read"}
         How weights are read.
-    policy : Policy
-        How matrices are decomposed.
     """
 
     plan: Plan
     device: str = "auto"
     io: IO = "mmap"
-    policy: Policy = field(default_factory=current_policy)
 
     def open(self) -> list[Checkpoint]:
         """Open the base and every checkpoint, lazily.
@@ -108,7 +105,7 @@ class Job:
         Record
             All diagnostics at all steps.
         """
-        with using(self.policy):
+        with using(self.plan.policy):
             return with_fallback(
                 lambda where: measure_matrix(self.plan, ref, checkpoints, where),
                 device or self.device,

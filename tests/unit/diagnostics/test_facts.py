@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 import geostat as gs
 from geostat.diagnostics import audit
 from geostat.errors import NonFiniteError, QuantizedTensorError, ShapeError
-from geostat.linalg import factored
+from geostat.linalg import Factored, factored
 from geostat.spec import Reason
 from geostat.testing import ORACLES, trajectories
 
@@ -66,6 +66,39 @@ def test_a_rescaled_weight_has_not_rotated(trajectory, factor):
     initial = trajectory["initial"]
     for side in ("left", "right"):
         assert gs.max_principal_angle(initial, factor * initial, k=3, side=side) < 1e-9
+
+
+@pytest.mark.parametrize("wanted", [64, 100])
+def test_a_weight_that_did_not_change_has_not_rotated_even_where_singular_values_are_equal(wanted):
+    weight = np.linalg.qr(np.random.default_rng(0).standard_normal((400, 400)))[0]
+    initial = Factored(torch.from_numpy(weight), wanted=wanted)  # as many as other diagnostics will ask for
+    for side in ("left", "right"):
+        assert gs.max_principal_angle(initial, weight.copy(), k=64, side=side) == 0
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_squares_out_of_the_range_of_float64_cost_no_digit(scale):
+    rng = np.random.default_rng(0)
+    initial = rng.standard_normal((40, 50))
+    updated = initial + 0.1 * rng.standard_normal((40, 50))
+    for name in (
+        name for name, spec in gs.DIAGNOSTICS.items() if "scale" in spec.invariances and not spec.dims
+    ):
+        spec = gs.DIAGNOSTICS[name]
+        if not set(spec.operands) <= {"initial", "updated", "update"}:
+            continue
+        plain, scaled = (
+            [
+                {"initial": initial, "updated": updated, "update": updated - initial}[o] * by
+                for o in spec.operands
+            ]
+            for by in (1.0, scale)
+        )
+        assert spec.function(*scaled) == pytest.approx(spec.function(*plain), rel=1e-9, abs=1e-9)
+    before, after = factored(scale * initial), factored(scale * updated)
+    assert audit(before, after, after.minus(before)) == []
+    assert before.vectors(4, "left").shape == (40, 4)
+    assert 0 < before.certificate.residual < 1e-12
 
 
 def test_a_tiny_known_rotation_is_resolved():

@@ -153,6 +153,21 @@ def test_another_measurement_does_not_overwrite_a_store(measured, geostat_run):
         gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, protocol="zhu2025", progress=False)
 
 
+def test_plain_and_fast_spectra_do_not_meet_in_one_journal_or_store(geostat_run, tmp_path, monkeypatch):
+    store = tmp_path / "run.zarr"
+    asked = {"store": store, "progress": False}
+    with monkeypatch.context() as stopped:
+        stopped.setitem(gs.measure.__globals__, "write_store", lambda journal, path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            gs.measure(geostat_run.base, geostat_run.checkpoints, **asked)
+    plain = using(Policy(spectra="plain"))
+    with plain, pytest.raises(JournalError, match="spectra"):
+        gs.measure(geostat_run.base, geostat_run.checkpoints, **asked)
+    gs.measure(geostat_run.base, geostat_run.checkpoints, **asked)
+    with using(Policy(spectra="plain")), pytest.raises(StoreError, match="spectra differ"):
+        gs.measure(geostat_run.base, geostat_run.checkpoints, **asked)
+
+
 def test_no_resume_replaces_a_store(geostat_run, tmp_path):
     store = tmp_path / "run.zarr"
     arguments = {"store": store, "vectors": False, "progress": False, "diagnostics": ["stable_rank"]}
