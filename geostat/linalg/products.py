@@ -1,4 +1,4 @@
-"""Dense products in float64: by numpy's BLAS on the CPU, by torch elsewhere."""
+"""Dense products and norms in float64: by numpy's BLAS on the CPU, by torch elsewhere."""
 
 import numpy as np
 import torch
