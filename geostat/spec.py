@@ -54,8 +54,8 @@ TIERS: Mapping[Tier, str] = MappingProxyType(
     {
         "elementwise": "one pass over the entries, no decomposition: sparsity, low-magnitude overlap, norms",
         "top": "and the leading directions of W_0 and of the updates: stable rank, channels, capture",
-        "angles": "and the rotation of W_0's principal subspaces: W_t is decomposed, the update only at its top",
-        "exact": "and every singular value of W_t and of the update; angles from both decompositions",
+        "angles": "and the rotation and spectral shift of W_0: W_t is decomposed, the update only at its top",
+        "exact": "and every singular value of the update: Hill exponent, effective and numerical rank",
     }
 )
 """What a measurement may cost, cheapest first; each tier holds those before it."""
@@ -85,6 +85,7 @@ class Reason(enum.Enum):
     different_horizons = 12
     checkpoint_deleted = 13
     not_known_yet = 14
+    too_few_directions = 15
 
     @property
     def sentence(self) -> str:
@@ -108,6 +109,7 @@ _SENTENCES = {
     Reason.different_horizons: "the combined runs have different horizons, so this is another quantity in each",
     Reason.checkpoint_deleted: "the checkpoint was deleted before the other weights that this needs were there",
     Reason.not_known_yet: "the run goes on: this needs a checkpoint that is not there yet",
+    Reason.too_few_directions: "the weight has fewer nonzero singular values than directions asked for",
 }
 
 

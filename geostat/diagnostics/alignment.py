@@ -42,7 +42,8 @@ def principal_subspace_energy(
     Returns
     -------
     float
-        In [0, 1], dimensionless. NaN for a zero update, and where k vectors are the whole space.
+        In [0, 1], dimensionless. NaN for a zero update, where k vectors are the whole space, and where
+        W_0's rank is below k.
 
     Raises
     ------
@@ -71,4 +72,6 @@ def principal_subspace_energy(
         return Undefined(Reason.matrix_too_small)
     if update.is_zero:
         return Undefined(Reason.zero_update)
+    if initial.leading_rank(k) < k:
+        return Undefined(Reason.too_few_directions)
     return min(1.0, captured_shares(update, initial, k)[side])

@@ -27,17 +27,19 @@ _INVARIANCES = ("scale", "sign", "orthogonal", "permutation", "transpose")
 _REFERENCE = "shen2026, eq. 2; bjorck1973, section 3"
 
 
-def _angles(initial: Factored, updated: Factored, k: int | float, side: Side) -> Tensor | None:
-    """Radians, ascending, computed once per pair; None where no direction can be compared."""
+def _angles(initial: Factored, updated: Factored, k: int | float, side: Side) -> Tensor | Undefined:
+    """Radians, ascending, computed once per pair."""
     require_same_shape(initial, updated)
     check_setting("side", side)
     used = capped_rank(initial.smaller, k)
     if used == 0:
-        return None
+        return Undefined(Reason.matrix_too_small)
 
-    def compare() -> Tensor:
+    def compare() -> Tensor | Undefined:
         if updated.minus(initial).is_zero:  # among equal singular values rounding would choose the directions
             return initial.entries.given.new_zeros(used, dtype=torch.float64)
+        if min(initial.leading_rank(used), updated.leading_rank(used)) < used:
+            return Undefined(Reason.too_few_directions)
         return angles_between(initial.vectors(used, side), updated.vectors(used, side))
 
     return updated.remember(("angles", initial, used, side), compare)
@@ -79,7 +81,8 @@ def principal_angles(
     Returns
     -------
     numpy.ndarray
-        Shape (k used,), degrees, ascending, in [0, 90]. Empty for a single row or column.
+        Shape (k used,), degrees, ascending, in [0, 90]. Empty for a single row or column, and where a
+        weight's rank is below k.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def principal_angles(
     array([10.])
     """
     angles = _angles(factored(initial), factored(updated), k, side)
-    return np.zeros(0) if angles is None else torch.rad2deg(angles).cpu().numpy()
+    return np.zeros(0) if isinstance(angles, Undefined) else torch.rad2deg(angles).cpu().numpy()
 
 
 @diagnostic(
@@ -134,7 +137,7 @@ def max_principal_angle(
     Returns
     -------
     float
-        Degrees in [0, 90]. NaN for a single row or column.
+        Degrees in [0, 90]. NaN for a single row or column, and where a weight's rank is below k.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def max_principal_angle(
     0.0
     """
     angles = _angles(factored(initial), factored(updated), k, side)
-    return Undefined(Reason.matrix_too_small) if angles is None else math.degrees(float(angles[-1]))
+    return angles if isinstance(angles, Undefined) else math.degrees(float(angles[-1]))
 
 
 @diagnostic(
@@ -187,7 +190,7 @@ def mean_principal_angle(
     Returns
     -------
     float
-        Degrees in [0, 90]. NaN for a single row or column.
+        Degrees in [0, 90]. NaN for a single row or column, and where a weight's rank is below k.
 
     Raises
     ------
@@ -209,7 +212,7 @@ def mean_principal_angle(
     0.0
     """
     angles = _angles(factored(initial), factored(updated), k, side)
-    return Undefined(Reason.matrix_too_small) if angles is None else math.degrees(float(angles.mean()))
+    return angles if isinstance(angles, Undefined) else math.degrees(float(angles.mean()))
 
 
 @diagnostic(
@@ -239,7 +242,7 @@ def mean_principal_sine(
     Returns
     -------
     float
-        In [0, 1], dimensionless. NaN for a single row or column.
+        In [0, 1], dimensionless. NaN for a single row or column, and where a weight's rank is below k.
 
     Raises
     ------
@@ -261,7 +264,7 @@ def mean_principal_sine(
     1.0
     """
     angles = _angles(factored(initial), factored(updated), k, side)
-    return Undefined(Reason.matrix_too_small) if angles is None else float(torch.sin(angles).mean())
+    return angles if isinstance(angles, Undefined) else float(torch.sin(angles).mean())
 
 
 @diagnostic(
@@ -270,6 +273,7 @@ def mean_principal_sine(
     symbol=r"s_k(W_0) - s_{k+1}(W_t)",
     reference="wedin1972, gap of the sine theorem",
     invariances=("sign", "orthogonal", "permutation", "transpose"),
+    tier="angles",
 )
 def principal_gap(initial: MatrixLike, updated: MatrixLike, *, k: int | float = 512) -> float:
     r"""Gap behind the principal subspace.
@@ -324,6 +328,7 @@ def principal_gap(initial: MatrixLike, updated: MatrixLike, *, k: int | float = 
     symbol=r"[\,\|\Delta W\|_2 \ge \mathrm{gap}_k\,]",
     reference="wedin1972, condition of the sine theorem",
     invariances=_INVARIANCES,
+    tier="angles",
 )
 def gap_limited(
     initial: MatrixLike, updated: MatrixLike, update: MatrixLike, *, k: int | float = 512

@@ -25,6 +25,7 @@ FLOOR = 1e-15
     symbol=r"\mathrm{NSS}(W_0, W_t)",
     reference="shen2026, eq. 3",
     invariances=("scale", "sign", "orthogonal", "permutation", "transpose"),
+    tier="angles",
 )
 def normalized_spectral_shift(initial: MatrixLike, updated: MatrixLike) -> float:
     r"""Normalized spectral shift.

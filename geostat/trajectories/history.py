@@ -97,7 +97,8 @@ class History:
 
     def _whole(self, *operands: str) -> bool:
         """Whether every singular value of an operand will be asked for."""
-        return any(spec.tier == "exact" and set(operands) & set(spec.operands) for spec in self.plan.specs)
+        whole = {"exact": set(operands), "angles": set(operands) & {"initial", "updated"}}
+        return any(whole.get(spec.tier, set()) & set(spec.operands) for spec in self.plan.specs)
 
     def initial_hash(self) -> str:
         """Fingerprint of W_0: shape, dtype and bytes.

@@ -74,7 +74,7 @@ class Plan:
     @property
     def audited(self) -> bool:
         """Whether every row is checked against Weyl, Mirsky and Ky Fan: where all spectra are there anyway."""
-        return any(spec.tier == "exact" for spec in self.specs)
+        return {"angles", "exact"} <= {spec.tier for spec in self.specs}
 
     @property
     def specs(self) -> tuple[Diagnostic, ...]:

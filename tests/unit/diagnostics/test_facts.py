@@ -157,6 +157,24 @@ def test_zero_update_has_no_shape_and_says_why():
     assert gs.update_norm(zero) == 0.0
 
 
+@pytest.mark.parametrize("rank", [0, 3])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_directions_that_a_weight_does_not_have_are_not_compared(rank, side):
+    rng = np.random.default_rng(0)
+    update = rng.standard_normal((20, 16))
+    initial = rng.standard_normal((20, rank)) @ rng.standard_normal((rank, 16))
+    found = [
+        gs.max_principal_angle(a, b, k=4, side=side)
+        for a, b in ((initial, initial + update), (update, initial))
+    ]
+    found.append(gs.principal_subspace_energy(initial, update, k=4, side=side))
+    assert [value.reason for value in found] == [Reason.too_few_directions] * 3
+    assert len(gs.principal_angles(initial, initial + update, k=4, side=side)) == 0
+    if rank:
+        assert np.isfinite(gs.max_principal_angle(initial, initial + update, k=rank, side=side))
+        assert np.isfinite(gs.principal_subspace_energy(initial, update, k=rank, side=side))
+
+
 def test_one_row_or_column_ends_well():
     for shape in ((1, 8), (8, 1), (1, 1)):
         start = {"blocks.0.attention.query.weight": torch.ones(shape)}
