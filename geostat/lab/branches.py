@@ -1,9 +1,9 @@
 """One training run on disk: its checkpoints, its fp32 master and a record, written aside and renamed.
 
     opd-0/
-        bf16/step-0 ... step-N      what is measured; step-0 is the start, in the same storage
+        bf16/step-0 ... step-N      what is measured; step-0 is the start, exactly
         fp32/step-0 ... step-N      as an option
-        master/                     the last state in fp32, from which later branches start
+        master/                     the last state in fp32; later branches start from it rounded to bf16
         branch.json                 recipe, seed, settings, accuracies, seconds, versions
 
 The base is a branch too; it keeps one checkpoint, ``step-0``: the pretrained weights. A directory with its
@@ -25,7 +25,7 @@ import torch
 from geostat.lab.checkpoints import load_checkpoint, save_checkpoint
 from geostat.lab.evaluation import Accuracy, evaluate
 from geostat.lab.model import GPT, GPTConfig, build_model
-from geostat.lab.problems import Problems, evaluation_problems
+from geostat.lab.problems import evaluation_problems
 from geostat.lab.recipes import Recipe
 from geostat.lab.teacher import load_teacher
 from geostat.lab.training import TrainingSettings, train
@@ -133,7 +133,7 @@ def train_branch(task: BranchTask, on_step: Callable[[int], None] = lambda step:
     generator = torch.Generator().manual_seed(zlib.crc32(task.name.encode()))
     model = _starting_model(task, generator)
     problems = evaluation_problems(task.problems)
-    start = _starting_accuracy(task, model, problems)
+    start = evaluate(model, problems)
     before = time.perf_counter()
     saved_steps, skipped = _train(task, model, generator, aside, on_step)
     seconds = time.perf_counter() - before
@@ -160,13 +160,15 @@ def train_branch(task: BranchTask, on_step: Callable[[int], None] = lambda step:
 def _starting_model(task: BranchTask, generator: torch.Generator) -> GPT:
     if task.start is None:
         return build_model(GPTConfig(), generator)
-    return load_checkpoint(task.out / task.start / "master")
+    return _as_stored(load_checkpoint(task.out / task.start / "master"))
 
 
-def _starting_accuracy(task: BranchTask, model: GPT, problems: Problems) -> Accuracy:
-    """Take it from the branch this one starts from: the weights are the same."""
-    parent = None if task.start is None else read_branch(task.out / task.start)
-    return evaluate(model, problems) if parent is None else parent.end
+@torch.no_grad()
+def _as_stored(model: GPT) -> GPT:
+    """Start where one starts who has the checkpoint alone: from weights rounded to bf16, exact from there on."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.to(torch.bfloat16))
+    return model
 
 
 def _train(

@@ -12,6 +12,9 @@ from safetensors.torch import load_file
 
 from geostat.errors import ProtocolError, StoreError
 from geostat.lab.branches import checkpoint_steps, read_branch
+from geostat.lab.checkpoints import load_checkpoint
+from geostat.lab.evaluation import evaluate
+from geostat.lab.problems import evaluation_problems
 from geostat.lab.recipes import PRETRAINING, RECIPES, Scale
 from geostat.lab.study import plan_study, train_runs
 
@@ -55,7 +58,8 @@ def test_a_branch_starts_where_its_parent_ended(undisturbed):
     assert_same(base, load_file(undisturbed / "sft-0/bf16/step-0/model.safetensors"))
     assert_same(anchor, load_file(undisturbed / "opd-0/bf16/step-0/model.safetensors"))
     assert not torch.equal(anchor["head.weight"], distilled["head.weight"])
-    assert read_branch(undisturbed / "opd-0").start == read_branch(undisturbed / "sft-0").end
+    stored = load_checkpoint(undisturbed / "opd-0/bf16/step-0")
+    assert read_branch(undisturbed / "opd-0").start == evaluate(stored, evaluation_problems(TINY.problems))
 
 
 def load_last(directory):
@@ -81,6 +85,8 @@ def test_both_storages_are_kept_when_both_are_asked_for(tmp_path):
         for dtype in ("bf16", "fp32")
     }
     assert dtypes == {"bf16": torch.bfloat16, "fp32": torch.float32}
+    exact, rounded = (load_file(branch.base(dtype) / "model.safetensors") for dtype in ("fp32", "bf16"))
+    assert_same(exact, {name: tensor.float() for name, tensor in rounded.items()})  # training starts there
 
 
 def test_seeds_share_the_base_and_nothing_else(tmp_path):
