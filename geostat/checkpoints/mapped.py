@@ -73,10 +73,13 @@ class FileBytes:
         Where it lies.
     io : {"mmap", "read"}
         How its bytes are read.
+    written : int, optional
+        Time of change, in nanoseconds, of the file that is meant: one written in its place is refused.
     """
 
-    def __init__(self, path: str, local: str, io: IO) -> None:
+    def __init__(self, path: str, local: str, io: IO, written: int | None = None) -> None:
         self._path = path
+        self._written = written
         with reading(path):
             self._file = os.open(local, os.O_RDONLY)
             self._closing = weakref.finalize(self, os.close, self._file)
@@ -102,9 +105,9 @@ class FileBytes:
         TruncatedFileError
             If the file has become shorter.
         CheckpointError
-            If it cannot be read.
+            If it cannot be read, or is not the file that is meant any more.
         """
-        self._check_size(stop)
+        self._check(stop)
         if self._map is not None:
             return np.frombuffer(self._map, dtype=np.uint8, count=stop - start, offset=start)
         return self._read(start, stop)
@@ -147,11 +150,16 @@ class FileBytes:
         weakref.finalize(view, self._spare.append, buffer).atexit = False
         return view
 
-    def _check_size(self, needed: int) -> None:
+    def _check(self, needed: int) -> None:
         with reading(self._path):
-            found = os.fstat(self._file).st_size
-        if found < needed:
-            raise self._cut_short(found, needed)
+            found = os.fstat(self._file)
+        if found.st_size < max(needed, self._size):
+            raise self._cut_short(found.st_size, needed)
+        if self._written not in (None, found.st_mtime_ns):
+            raise CheckpointError(
+                f"{self._path} was written anew after its header had been read, which does not say any more where "
+                "tensors lie in it. Wait until nothing writes it, then run the same call again."
+            )
 
     def _cut_short(self, found: int, needed: int) -> TruncatedFileError:
         return TruncatedFileError(

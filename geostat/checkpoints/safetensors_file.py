@@ -49,6 +49,7 @@ class SafetensorsFile(Checkpoint):
         self._given_config = dict(config) if config is not None else None
         self.io = io
         self._opened: FileBytes | None = None
+        self._written = 0
         _ = self._header  # a damaged file is refused here
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -110,6 +111,7 @@ class SafetensorsFile(Checkpoint):
     @cached_property
     def _header(self) -> dict[str, dict[str, Any]]:
         with reading(self.path):
+            self._written = os.stat(self._local).st_mtime_ns  # first: what is written meanwhile is noticed
             return _read_header(self.path, self._local)
 
     def _entry(self, name: str) -> dict[str, Any]:
@@ -133,7 +135,7 @@ class SafetensorsFile(Checkpoint):
 
     def _open(self) -> FileBytes:
         if self._opened is None:
-            self._opened = FileBytes(self.path, self._local, self.io)
+            self._opened = FileBytes(self.path, self._local, self.io, self._written)
         return self._opened
 
     def __getstate__(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def _placed(path: str, name: str, entry: dict[str, Any], origin: int) -> dict[st
     start, stop = entry["data_offsets"]
     dtype = _DTYPES.get(entry["dtype"])
     size = stop - start if dtype is None else math.prod(entry["shape"]) * dtype.itemsize
-    if start < 0 or stop - start != size:
+    if stop - start != size:
         raise _unreadable(path, f"tensor '{name}' of shape {entry['shape']} has bytes {start} to {stop}")
     return {**entry, "data_offsets": (origin + start, origin + stop)}
 
@@ -174,11 +176,21 @@ def _parse(path: str, text: bytes) -> dict[str, dict[str, Any]]:
     try:
         header: dict[str, dict[str, Any]] = json.loads(text)
         header.pop("__metadata__", None)
-        if all({"dtype", "shape", "data_offsets"} <= entry.keys() for entry in header.values()):
-            return header
-    except (ValueError, AttributeError, TypeError) as error:
+        odd = [name for name, entry in header.items() if not _is_entry(entry)]
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
-    raise _unreadable(path, "an entry of the header lacks dtype, shape or offsets")
+    if odd:
+        raise _unreadable(path, f"the header gives '{odd[0]}' no dtype, shape and two offsets")
+    return header
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether an entry of the header holds a dtype, a shape and two offsets."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    counts = (entry.get("shape"), entry.get("data_offsets"))
+    whole = all(isinstance(c, list) and all(type(n) is int and n >= 0 for n in c) for c in counts)
+    return whole and len(entry["data_offsets"]) == 2
 
 
 def _truncated(path: str, found: int, expected: str) -> TruncatedFileError:

@@ -92,7 +92,7 @@ def _refused(path: str, local: str, detail: str) -> CheckpointError:
         return _truncated(path, local, "its pickle has no end")
     found = re.search(r"GLOBAL ([\w.]+)", detail)
     if found is None:
-        return _failed(path, local, detail.splitlines()[0])
+        return _failed(path, local, detail.rpartition("WeightsUnpickler error:")[2].strip() or detail)
     return CheckpointError(
         f"{path} is a pickle that asks for '{found[1]}', which may run code: not loaded. Save the weights "
         "alone, torch.save(model.state_dict(), path) or safetensors; or, if the file is your own, "

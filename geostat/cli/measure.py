@@ -54,7 +54,11 @@ __all__ = ["measure"]
     show_default=True,
     help="serial, processes, dask, or the address of a dask scheduler (tcp://host:8786).",
 )
-@click.option("--workers", type=int, help="Processes of the engine.  [default: one per core or accelerator]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes of the engine.  [default: one per core or accelerator]",
+)
 @click.option(
     "--shard", metavar="I/N", help="Measure the I-th of N shares only; join them with geostat seal."
 )

@@ -1,5 +1,6 @@
 """``geostat plan``."""
 
+import textwrap
 from typing import Any
 
 import click
@@ -91,10 +92,12 @@ def show_plan(
     if not only:
         click.echo(f"\n{table}")
     reading = duration(table.tiers[-1].forecast.reading)
-    click.echo(
-        f"\nTimes are of processes of one thread, each on a core of its own, and memory is of each; reading takes "
-        f"{reading}, most of it while others are computed. While it is sealed a store needs its disk twice."
+    note = (
+        f"Times are of processes of one thread, each on a core of its own. Reading all weights takes {reading}, most "
+        "of it while other matrices are computed. Memory is of each process, without libraries and weights that are "
+        "only mapped. While it is sealed a store needs its disk twice."
     )
+    click.echo(f"\n{textwrap.fill(note, 79)}")
 
 
 def _own_tier(table: Any) -> dict[str, str]:

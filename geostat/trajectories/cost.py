@@ -7,7 +7,7 @@ from geostat.trajectories.cost_samples import sampled_seconds
 from geostat.trajectories.engines.order import shares
 from geostat.trajectories.plan import Plan
 
-__all__ = ["Cost", "Forecast", "estimate", "estimate_seconds", "forecasts"]
+__all__ = ["START_SECONDS", "Cost", "Forecast", "estimate", "estimate_seconds", "forecasts"]
 
 _BASE_BYTES = 240 * 2**20
 """Memory of an interpreter with torch, scipy and xarray loaded, without files that are only mapped."""
@@ -15,8 +15,8 @@ _ENTRY_BYTES = {"elementwise": 4, "top": 48, "angles": 48, "exact": 48}
 """Bytes for every entry of the largest matrix that live at once at the peak."""
 _RECORD_COPIES = 3
 """A record with its singular vectors is there thrice while it is written."""
-_START_SECONDS = 4.0
-"""Until a new process has loaded its libraries."""
+START_SECONDS = 4.0
+"""Until a process has loaded its libraries and read the headers; and to seal a small store."""
 _RESOLUTION = 1e-6
 
 
@@ -83,16 +83,16 @@ class Forecast:
         Returns
         -------
         float
-            Seconds: of the busiest process, or of the disk if that takes longer.
+            Seconds: of the busiest process, or of the disk if that takes longer; and to start.
         """
         units = list(self.matrices.values())
         if workers <= 1:
-            return max(sum(units), self.reading)
+            return START_SECONDS + max(sum(units), self.reading)
         owner = shares([max(1, round(unit / _RESOLUTION)) for unit in units], workers)
         loads = [0.0] * workers
         for unit, share in zip(units, owner, strict=True):
             loads[share] += unit
-        return _START_SECONDS + max(*loads, self.reading)
+        return START_SECONDS + max(*loads, self.reading)
 
 
 def forecasts(plans: Sequence[Plan], device: str = "cpu") -> list[Forecast]:

@@ -3,11 +3,12 @@
 import html
 import math
 import os
+import re
 import textwrap
 from dataclasses import dataclass
 
 from geostat.spec import DIAGNOSTICS, TIERS, Tier
-from geostat.trajectories.cost import Cost, Forecast, estimate, forecasts
+from geostat.trajectories.cost import START_SECONDS, Cost, Forecast, estimate, forecasts
 from geostat.trajectories.durations import duration
 from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import at_tier
@@ -15,6 +16,8 @@ from geostat.trajectories.planning import at_tier
 __all__ = ["CostTable", "TierCost", "cost_table", "richest_within"]
 
 _MIB = 2**20
+_WIDTH = 79
+"""Columns of a narrow terminal."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,10 @@ class CostTable:
     def _remedies(self) -> list[str]:
         """What would make the cheapest tier fit, and how much of it."""
         cheapest, budget = self.tiers[0], self.budget or 0.0
-        found = []
-        more = range(self.workers + 1, 1 + len(cheapest.plan.refs))
+        if budget <= START_SECONDS:
+            return [f"To start and to seal take about {duration(START_SECONDS)} by themselves: allow more."]
+        found, refs = [], cheapest.plan.refs
+        more = range(self.workers + 1, 1 + len(refs))
         enough = next((count for count in more if cheapest.forecast.seconds(count) <= budget), None)
         if enough is not None:
             cores = os.cpu_count() or 1
@@ -124,7 +129,11 @@ class CostTable:
         fewer = math.floor((steps + 1) * budget / self.seconds(cheapest)) - 1
         if 1 <= fewer < steps:
             found.append(f"The tier {cheapest.tier} would with {fewer} of the {steps} checkpoints.")
-        found.append("Or measure fewer matrices, for example --matrices attention.")
+        if len(refs) > 1:
+            kinds = sorted({ref.name.rpartition(".")[2] for ref in refs})
+            example = f"*{kinds[0]}" if len(kinds) > 1 else refs[0].name
+            other = "Or measure" if found else "Measure"
+            found.append(f"{other} fewer matrices, for example --matrices '{example}'.")
         return found
 
     def rows(self) -> list[list[str]]:
@@ -160,11 +169,14 @@ class CostTable:
         told = [f"{tier.tier}: {', '.join(tier.adds)}" for tier in self.tiers]
         told = [
             textwrap.fill(
-                text if i == 0 else text.replace(": ", ": the same, and ", 1), 100, subsequent_indent="    "
+                text if i == 0 else text.replace(": ", ": the same, and ", 1),
+                _WIDTH,
+                subsequent_indent="    ",
             )
             for i, text in enumerate(told)
         ]
-        return "\n".join([*lines, "", *told, *(["", self.advice] if self.advice else [])])
+        advice = ["", _filled(self.advice)] if self.advice else []
+        return "\n".join([*lines, "", *told, *advice])
 
     def _repr_html_(self) -> str:
         head, *body = self.rows()
@@ -176,6 +188,12 @@ class CostTable:
             for tier, row in zip(self.tiers, body, strict=True)
         ]
         return f"<table><tr>{cells}</tr>{''.join(lines)}</table><p>{html.escape(self.advice)}</p>"
+
+
+def _filled(text: str) -> str:
+    """Lines of a narrow terminal; an option and what it is given stay together."""
+    kept = re.sub(r"(--\w+) ", "\\1\N{NO-BREAK SPACE}", text)
+    return textwrap.fill(kept, _WIDTH, break_on_hyphens=False).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def cost_table(

@@ -106,17 +106,23 @@ class Journal:
                 raise
         else:
             with journal.locks.hold_share(shard) as alone:
-                journal._prepare(plan, description, keep=True, may_clear=alone)
+                journal._prepare(plan, description, keep=True, may_clear=alone, shard=shard)
         return journal
 
     def _prepare(
-        self, plan: Plan, description: dict[str, Any], *, keep: bool, may_clear: bool = True
+        self,
+        plan: Plan,
+        description: dict[str, Any],
+        *,
+        keep: bool,
+        may_clear: bool = True,
+        shard: Shard | None = None,
     ) -> None:
         self._require_own()
         if may_clear and (not keep or not any(self.folder.glob("*.record"))):
             self._clear()
         if (self.folder / _MANIFEST).exists():
-            self._require(plan)
+            self._require(plan, shard)
             return
         content = {"identity": plan.identity, "manifest": plan.fingerprints(), "description": description}
         write_whole(self.folder / _MANIFEST, json.dumps(content, indent=1).encode())
@@ -174,13 +180,18 @@ class Journal:
             )
         return found
 
-    def _require(self, plan: Plan) -> None:
+    def _require(self, plan: Plan, shard: Shard | None) -> None:
         found = self.content
         if found["identity"] == plan.identity:
             return
+        drop = (
+            "drop it with resume=False (--no-resume)"
+            if shard is None
+            else "remove that folder, for all shares"
+        )
         raise JournalError(
-            f"{self.folder} is the journal of another measurement: {plan.differences(found['manifest'])} differ "
-            "from what is asked now. Give this measurement another store, or drop it with resume=False (--no-resume)."
+            f"{self.folder} is the journal of another measurement: {plan.differences(found['manifest'])} other "
+            f"than asked now. Give this measurement another store, or {drop}."
         )
 
     def _file(self, matrix: str) -> Path:

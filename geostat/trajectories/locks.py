@@ -7,10 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from geostat.errors import JournalError
+from geostat.errors import JournalError, StoreError
 from geostat.trajectories.shards import Shard
 
-__all__ = ["LOCK_NAME", "JournalLocks"]
+__all__ = ["LOCK_NAME", "JournalLocks", "cannot_lock"]
 
 LOCK_NAME = re.compile(r"\.lock(-(\d+)-of-(\d+))?")
 _WHOLE = ".lock"
@@ -115,3 +115,26 @@ class JournalLocks:
                 f"another process measures {what} {self.folder} at this moment. Wait for it, or give this "
                 "measurement another store."
             ) from error
+        except OSError as error:
+            raise StoreError(cannot_lock(path, error)) from error
+
+
+def cannot_lock(path: Path, error: OSError) -> str:
+    """Say that a disk refuses a lock, and what to do.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    error : OSError
+        What the system said.
+
+    Returns
+    -------
+    str
+        Two sentences.
+    """
+    return (
+        f"cannot lock {path}: {error.strerror or error}. Its folder must be writable and its disk must have file "
+        "locks (flock): make it so, or put the store elsewhere."
+    )

@@ -15,7 +15,7 @@ from geostat.errors import ProtocolError, StoreError
 from geostat.protocols import Protocol
 from geostat.spec import Tier
 from geostat.trajectories.cost import estimate
-from geostat.trajectories.engines import Job, at_once, find_engine
+from geostat.trajectories.engines import Job, at_once, find_engine, require_workers
 from geostat.trajectories.engines.devices import devices_here
 from geostat.trajectories.files import local_path, require_space
 from geostat.trajectories.journal import Journal, journal_path
@@ -196,6 +196,7 @@ def run_plan(
         The measurement.
     """
     compute = find_engine(engine)
+    require_workers(workers)
     share = None if shard is None else Shard.parse(shard)
     job = Job(plan, device, io)
     if store is None:
@@ -270,7 +271,7 @@ def _sealed_already(path: Path, plan: Plan) -> xr.Dataset:
     dataset = open_trajectory(path)
     if dataset.attrs.get("identity") != plan.identity:
         raise StoreError(
-            f"{path} holds another measurement: {_differences(plan, dataset)} differ from what is asked now. "
+            f"{path} holds another measurement: {_differences(plan, dataset)} other than asked now. "
             "Give this one another store, or pass resume=False (--no-resume) to replace it."
         )
     return dataset

@@ -17,7 +17,7 @@ from geostat.trajectories.plan import SCHEMA_VERSION, Plan
 from geostat.trajectories.record import DECOMPOSED, DEVICES, Record
 from geostat.trajectories.sweep import sweep_shape, swept_fields
 
-__all__ = ["describe", "labelled", "strings"]
+__all__ = ["describe", "labelled", "strings", "variable_attrs"]
 
 _MATRIX_COORDS = ("layer", "module", "expert", "rows", "cols", "n_params")
 
@@ -204,10 +204,24 @@ def _variable(
     own = (description["longest_rank"],) * len(spec.dims)
     arrays = [record.values[spec.name] for record in records]
     values = _stacked(arrays, len(description["steps"]), sweep_shape(spec, protocol) + own)
-    return (dims, values, _variable_attrs(spec, protocol))
+    return (dims, values, variable_attrs(spec, protocol))
 
 
-def _variable_attrs(spec: Diagnostic, protocol: Protocol) -> dict[str, Any]:
+def variable_attrs(spec: Diagnostic, protocol: Protocol) -> dict[str, Any]:
+    """What a diagnostic's values say of themselves in a dataset.
+
+    Parameters
+    ----------
+    spec : Diagnostic
+        The diagnostic.
+    protocol : Protocol
+        The convention under which it was measured.
+
+    Returns
+    -------
+    dict
+        Units, bounds, names, weighting, convention.
+    """
     weighting = protocol.sparsity_weighting if spec.weighting == "parameters" else spec.weighting
     attrs = {
         "long_name": spec.long_name,

@@ -118,3 +118,10 @@ def test_inherited_tests_of_the_page_pass(tmp_path: Path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "10 passed" in done.stdout
+
+
+def test_no_formula_in_a_table_is_cut_by_a_bar():
+    lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
+    cells = [cell for line in lines if line[:2] == "| " for cell in re.split(r"(?<!\\)\|", line)]
+    assert len(cells) > 100
+    assert [cell for cell in cells if re.sub(r"`[^`]*`", "", cell).count("$") % 2] == []

@@ -13,7 +13,7 @@ from geostat.trajectories.engines.job import Job
 from geostat.trajectories.engines.pool import processes
 from geostat.trajectories.record import Record
 
-__all__ = ["ENGINES", "Engine", "Job", "at_once", "find_engine"]
+__all__ = ["ENGINES", "Engine", "Job", "at_once", "find_engine", "require_workers"]
 
 _SCHEMES = ("tcp://", "tls://", "ucx://")
 
@@ -79,6 +79,26 @@ def find_engine(name: str) -> Engine:
     if name == "dask":
         return _distributed(None)
     return ENGINES[name]
+
+
+def require_workers(workers: int | None) -> None:
+    """Refuse a number of workers that is none.
+
+    Parameters
+    ----------
+    workers : int or None
+        Processes asked for.
+
+    Raises
+    ------
+    ProtocolError
+        If it is no integer of at least 1.
+    """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ProtocolError(
+            f"workers={workers!r}. Pass how many processes measure at once, 1 or more, or None for one per core or "
+            "accelerator."
+        )
 
 
 def at_once(name: str, workers: int | None) -> int:

@@ -1,5 +1,6 @@
 """Workers of dask.distributed: on this machine, or wherever a scheduler has them."""
 
+import logging
 import os
 import threading
 import uuid
@@ -29,6 +30,8 @@ _LOCAL_SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,  # what merely waits behind a death is not blamed for it
     "distributed.comm.timeouts.connect": "30s",
 }
+_DEAF_TO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What workers started here run first: the terminal tells them of Ctrl-C too, but it is for the parent."""
 _LIBRARY: Any = distributed
 """Most of it has no annotations."""
 _ONE_AT_A_TIME = threading.Lock()
@@ -69,7 +72,7 @@ def distributed_over(
         equipment = _Equipment(
             replace(job, plan=replace(job.plan, checkpoints=_absolute(job.plan.checkpoints)))
         )
-        with _equipped(client, equipment):
+        with _equipped(client, equipment, strip=address is not None):
             yield from _gathered(client, equipment, refs)
 
 
@@ -88,16 +91,14 @@ def _client(address: str | None, workers: int) -> Iterator[Any]:
         else:
             target = address
         try:
-            client = opened.enter_context(
-                _LIBRARY.Client(target, timeout=_CONNECT_SECONDS, set_as_default=False)
-            )
+            client = opened.enter_context(_connected(target))
             client.wait_for_workers(1, timeout=_WORKERS_SECONDS)
         except TimeoutError as error:
             raise EngineError(
                 f"the scheduler at {address} has no worker after {_WORKERS_SECONDS} s. Start one or more with "
                 f"`dask worker {address} --nthreads 1`."
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # the last where its protocol is not set up here
             raise EngineError(
                 f"no dask scheduler answers at {address}: {error}. Start one with `dask scheduler`, and pass the "
                 "address that it prints."
@@ -105,10 +106,27 @@ def _client(address: str | None, workers: int) -> Iterator[Any]:
         yield client
 
 
+def _connected(target: Any) -> Any:
+    """A client; one that does not come about is closed at once, or the interpreter waits for it in the end."""
+    client = _LIBRARY.Client.__new__(_LIBRARY.Client)
+    try:
+        client.__init__(target, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
 def _local_cluster(workers: int) -> Any:
     """Workers without a limit of memory: one that is short of it is not to be killed at an estimate."""
     return _LIBRARY.LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, memory_limit=None, dashboard_address=":0"
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=None,
+        dashboard_address=":0",
+        preload=[_DEAF_TO_CTRL_C],
+        silence_logs=logging.ERROR,  # that a worker takes its time to end is no news
     )
 
 
@@ -167,7 +185,8 @@ def _task(name: str, ref: MatrixRef) -> Outcome:
 
 
 @contextmanager
-def _equipped(client: Any, equipment: _Equipment) -> Iterator[None]:
+def _equipped(client: Any, equipment: _Equipment, *, strip: bool) -> Iterator[None]:
+    """Workers that are not ours are left as they were; a local one may be at a matrix, and ends anyway."""
     try:
         client.register_plugin(equipment, name=equipment.name)
     except ImportError as error:
@@ -177,7 +196,7 @@ def _equipped(client: Any, equipment: _Equipment) -> Iterator[None]:
     try:
         yield
     finally:
-        if client.status == "running":
+        if strip and client.status == "running":
             client.unregister_worker_plugin(equipment.name)
 
 
@@ -200,7 +219,7 @@ def _gathered(client: Any, equipment: _Equipment, refs: Sequence[MatrixRef]) -> 
             elif future.cancelled():
                 failed = failed or EngineError(
                     "the scheduler gave up this measurement, or was lost. Finished matrices are in the journal of the "
-                    "store: start it, and run the same call again."
+                    "store: start the scheduler and its workers again, then run the same call."
                 )
             elif isinstance(error := future.exception(), KilledWorker):
                 lost.append(ref.name)

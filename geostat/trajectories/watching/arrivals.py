@@ -65,6 +65,8 @@ class Arrivals:
         Step -> what is known of it.
     changed : float
         Clock time of the last change of anything.
+    met : set of int
+        Steps that were ever there.
     """
 
     folder: str
@@ -73,11 +75,12 @@ class Arrivals:
     clock: Callable[[], float] = time.monotonic
     seen: dict[int, Sighting] = field(default_factory=dict)
     changed: float = -1.0
+    met: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.changed = self.clock()
 
-    def look(self, after: int = -1) -> list[int]:
+    def look(self, after: int = -1) -> tuple[list[int], list[int]]:
         """Look at the folder.
 
         Parameters
@@ -87,15 +90,18 @@ class Arrivals:
 
         Returns
         -------
-        list of int
-            Steps seen before and now gone.
+        gone, late : list of int
+            Steps seen before and now not there; steps of no interest that were never there before.
         """
-        there = {step: path for step, path in self._listed().items() if step > after}
+        listed = self._listed()
+        late = [step for step in sorted(listed.keys() - self.met) if step <= after]
+        self.met |= listed.keys()
+        there = {step: path for step, path in listed.items() if step > after}
         gone = [step for step in self.seen if step > after and step not in there]
         self.seen = {step: sighting for step, sighting in self.seen.items() if step in there}
         for step, path in there.items():
             self._see(step, path)
-        return gone
+        return gone, late
 
     def next(self) -> int | None:
         """Return the smallest step that is complete, unless a smaller one is still being written.

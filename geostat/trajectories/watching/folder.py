@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 
 from geostat.errors import JournalError, StoreError
 from geostat.trajectories.files import write_whole
+from geostat.trajectories.locks import cannot_lock
 from geostat.trajectories.record import Record
 from geostat.trajectories.schema import labelled
 
@@ -87,6 +88,8 @@ class WatchFolder:
                 f"another process watches into {self.folder} at this moment. Stop it, or give this watch "
                 "another store."
             ) from error
+        except OSError as error:
+            raise StoreError(cannot_lock(self.folder / ".lock", error)) from error
         try:
             yield
         finally:
@@ -114,7 +117,7 @@ class WatchFolder:
         differing = sorted(key for key in {*known, *manifest} if known.get(key) != manifest.get(key))
         if differing:
             raise JournalError(
-                f"{self.folder} belongs to another measurement: {', '.join(differing)} differ from what is asked "
+                f"{self.folder} belongs to another measurement: {', '.join(differing)} other than asked "
                 "now. Give this watch another store, or remove the folder."
             )
 

@@ -102,6 +102,7 @@ class Loop:
         """
         finished = self.room.finished()
         last = max(finished, default=-1)
+        self.arrivals.met |= finished.keys()
         self._check_base()
         if finished:
             self.plan = make_plan(self.base, self._any(finished), **self.asked)
@@ -109,7 +110,7 @@ class Loop:
             self.say(f"going on after step {last}; what was measured is kept in {self.room.folder}")
         try:
             while until is None or last < until:
-                self._report_gone(self.arrivals.look(last))
+                self._report_left_out(*self.arrivals.look(last))
                 step = self.arrivals.next()
                 if step is not None:
                     self._take(step, last)
@@ -153,9 +154,11 @@ class Loop:
         plain: dict[str, Any] = json.loads(json.dumps({**shared, "base": base, "matrices": self.chosen}))
         return plain
 
-    def _report_gone(self, steps: list[int]) -> None:
-        for step in steps:
+    def _report_left_out(self, gone: list[int], late: list[int]) -> None:
+        for step in gone:
             self.say(f"step {step} was deleted before it was measured: it is left out")
+        for step in late:
+            self.say(f"step {step} is left out: a later one is measured already")
 
     def _report_waiting(self) -> None:
         """Say once for each reason what an incomplete checkpoint waits for."""
@@ -268,7 +271,7 @@ class Loop:
         Raises
         ------
         StoreError
-            If nothing was.
+            If nothing was, or another store stands in its place.
         """
         finished = self.room.finished()
         if not finished:
@@ -276,6 +279,12 @@ class Loop:
             raise StoreError(
                 f"no checkpoint of {self.arrivals.folder} was measured, so there is no store. Check the folder, and "
                 "that names say a step, such as step-100 or checkpoint-100."
+            )
+        if self.store.exists():
+            raise StoreError(
+                f"{self.store} was written by another call while this watch ran; it is not replaced. What was "
+                f"watched is kept in {self.room.folder}: move that store away and run the same call again, or remove "
+                "the folder."
             )
         whole = plan_so_far(self._planned, finished, self.training_steps, self.asked["vectors"])
         self.say(f"sealing {len(whole.steps)} checkpoints of {len(whole.refs)} matrices")

@@ -128,7 +128,6 @@ def watch(
         say=_say if progress else _silent,
     )
     _require_end(until, idle)
-    watching.room.folder.parent.mkdir(parents=True, exist_ok=True)
     with watching.room.held():
         watching.run(until, None if idle is None else seconds_of(idle), pause)
         watching.seal()

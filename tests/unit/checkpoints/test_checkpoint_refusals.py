@@ -68,6 +68,15 @@ def test_a_truncated_torch_file_says_so(tmp_path, zipped, share):
         open_checkpoint(path)
 
 
+def test_what_is_no_pickle_is_refused_without_advice_to_run_its_code(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"\x80\x02garbage")
+    with pytest.raises(
+        CheckpointError, match=says("model.pt", "Unsupported operand", "save the state dict")
+    ) as found:
+        open_checkpoint(tmp_path / "model.pt")
+    assert "weights_only" not in str(found.value)
+
+
 def test_a_truncated_shard_is_found_before_any_entry_is_read(tmp_path):
     save_file({"layers.0.q_proj.weight": torch.ones(8, 8)}, tmp_path / "a.safetensors")
     save_file({"layers.0.k_proj.weight": torch.ones(8, 8)}, tmp_path / "b.safetensors")

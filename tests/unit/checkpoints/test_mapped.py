@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from geostat.checkpoints import list_matrices, open_checkpoint, prefetch, read_matrix
 from geostat.checkpoints.finite import is_finite
@@ -104,6 +104,32 @@ def test_a_file_that_was_cut_short_meanwhile_is_an_error_and_no_signal(path, io)
         list(map(checkpoint.__getitem__, checkpoint))
 
 
+@IO
+@pytest.mark.parametrize("opened", [False, True], ids=["before", "while"])
+def test_a_file_written_in_place_of_another_is_not_read_by_the_old_header(path, weights, io, opened):
+    checkpoint = open_checkpoint(path, io=io)
+    if opened:
+        _ = checkpoint[NAME]
+    path.write_bytes(save({NAME: weights[NAME].T.contiguous(), "other": torch.ones(9000)}))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+    with pytest.raises(CheckpointError, match=r"model.safetensors was written anew .* run the same call"):
+        _ = checkpoint[NAME]
+    assert open_checkpoint(path, io=io)[NAME].shape == (32, 64)
+
+
+@IO
+def test_a_file_replaced_by_renaming_stays_the_old_one_once_it_is_open(path, weights, io):
+    checkpoint = open_checkpoint(path, io=io)
+    _ = checkpoint[NAME]
+    save_file({NAME: torch.zeros(64, 32)}, path.parent / "new")
+    os.utime(path.parent / "new", ns=(0, 10**9))
+    os.replace(path.parent / "new", path)
+    assert torch.equal(checkpoint[NAME], weights[NAME])
+    checkpoint.close()
+    with pytest.raises(CheckpointError, match="was written anew"):
+        _ = checkpoint[NAME]
+
+
 def test_a_file_that_cannot_be_mapped_is_read(path, weights, monkeypatch):
     def refuse(*_, **__):
         raise OSError("cannot allocate memory")
@@ -132,6 +158,28 @@ def test_offsets_that_do_not_fit_the_shape_are_refused(tmp_path):
         file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(offsets[1]))
         with pytest.raises(CheckpointError, match="not a safetensors file"):
             open_checkpoint(file)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"dtype": "F32", "shape": [2, 3], "data_offsets": [0.0, 24.0]}',
+        '{"dtype": "F32", "shape": [2, 3], "data_offsets": ["0", "24"]}',
+        '{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24, 24]}',
+        '{"dtype": "F32", "shape": [2, 3], "data_offsets": null}',
+        '{"dtype": "F32", "shape": [-2, -3], "data_offsets": [0, 24]}',
+        '{"dtype": "F32", "shape": "23", "data_offsets": [0, 24]}',
+        '{"dtype": ["F32"], "shape": [2, 3], "data_offsets": [0, 24]}',
+        "[1]",
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_header_is_no_safetensors_file(tmp_path, entry):
+    header = b'{"q.weight": %s}' % entry.encode()
+    file = tmp_path / "bad.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+    with pytest.raises(CheckpointError, match="bad.safetensors is not a safetensors file"):
+        open_checkpoint(file)
 
 
 @IO

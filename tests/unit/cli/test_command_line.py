@@ -148,7 +148,7 @@ def test_ctrl_c_gives_advice(geostat_run, tmp_path, monkeypatch):
     monkeypatch.setattr("geostat.trajectories.engines.job.measure_matrix", interrupted)
     found = _call("measure", geostat_run.base, geostat_run.checkpoints, "-o", tmp_path / "run.zarr")
     assert found.exit_code == 130
-    assert "run the same command again" in found.output
+    assert "run the same command again (without --no-resume) to go on" in found.output
 
 
 def test_vectors_option_takes_words_and_bytes(geostat_run, tmp_path):
@@ -187,6 +187,13 @@ def test_shares_are_measured_and_joined_on_the_terminal(geostat_run, tmp_path):
     assert joined.exit_code == 0
     assert "8 matrices at 4 checkpoints" in joined.output
     assert gs.open_trajectory(store).attrs["tier"] == "top"
+
+
+def test_a_number_of_workers_that_is_none_is_refused(geostat_run, tmp_path):
+    common = ("measure", geostat_run.base, geostat_run.checkpoints, "-o", tmp_path / "run.zarr")
+    found = _call(*common, "--workers=0")
+    assert found.exit_code == 2
+    assert "0 is not in the range x>=1" in found.output
 
 
 def test_an_engine_that_is_none_is_named_on_the_terminal(geostat_run, tmp_path):

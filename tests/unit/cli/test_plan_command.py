@@ -31,7 +31,13 @@ def test_plan_says_what_would_fit_where_nothing_does(geostat_run):
     found = _call("plan", geostat_run.base, geostat_run.checkpoints, "--budget", "0s")
     assert found.exit_code == 0, found.output
     assert "No tier fits the budget of 0 s." in found.output
-    assert "--matrices attention" in found.output
+    assert "To start and to seal take about 4 s by themselves: allow more." in " ".join(found.output.split())
+
+
+def test_plan_fits_a_terminal_of_80_columns(geostat_run):
+    found = _call("plan", geostat_run.base, geostat_run.checkpoints, "--budget", "0s", "--workers", 2)
+    long = [line for line in found.output.splitlines() if len(line) >= 80]
+    assert long == []
 
 
 def test_plan_refuses_what_cannot_be_measured(geostat_run, tmp_path):

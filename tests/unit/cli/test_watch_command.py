@@ -54,6 +54,7 @@ def test_inspect_shows_a_watch_that_was_stopped(geostat_run, tmp_path, monkeypat
     stopped = _call("watch", geostat_run.base, folder, "-o", tmp_path / "w.zarr", "--settle", "0s")
     assert stopped.exit_code == 130
     assert "stopped with 2 checkpoints measured" in stopped.output
+    assert "run the same command again to go on" in stopped.output
     found = _call("inspect", tmp_path / "w.zarr")
     assert "watched so far" in found.output
     assert "10, 20" in found.output

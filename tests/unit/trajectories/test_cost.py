@@ -10,7 +10,7 @@ import torch
 import geostat as gs
 from geostat.errors import ProtocolError
 from geostat.testing import synthetic_run
-from geostat.trajectories.cost import Forecast, estimate, forecasts
+from geostat.trajectories.cost import START_SECONDS, Forecast, estimate, forecasts
 from geostat.trajectories.cost_leading import differences_alone, leading_correction, updates_alone
 from geostat.trajectories.cost_running import RunningEstimate
 from geostat.trajectories.cost_samples import _growth, _scale
@@ -108,9 +108,9 @@ def test_a_spiked_update_costs_less_than_a_whole_decomposition_and_a_flat_one_mo
 
 def test_workers_share_the_time_and_the_disk_bounds_it():
     forecast = Forecast({name: 10.0 for name in "abcd"}, reading=5.0)
-    assert forecast.seconds() == 40
-    assert forecast.seconds(2) == pytest.approx(20, abs=5)  # and the start of two processes
-    assert Forecast({"a": 1.0}, reading=60.0).seconds() == 60
+    assert forecast.seconds() == 40 + START_SECONDS
+    assert forecast.seconds(2) == 20 + START_SECONDS
+    assert Forecast({"a": 1.0}, reading=60.0).seconds() == 60 + START_SECONDS
     assert Forecast({"a": 30.0, "b": 1.0}, reading=0.0).seconds(8) >= 30  # one matrix is not split
 
 
@@ -124,7 +124,7 @@ def test_memory_is_of_the_largest_matrix_and_disk_of_all_cells(run, planned):
 
 
 def _table(planned, seconds, budget, workers=1):
-    """A table whose tiers take the seconds given."""
+    """A table whose tiers take the seconds given, and those to start."""
     table = cost_table(planned)
     tiers = [
         type(tier)(tier.plan, tier.adds, Forecast({ref.name: s / 8 for ref in planned.refs}, 0.0), tier.cost)
@@ -135,7 +135,13 @@ def _table(planned, seconds, budget, workers=1):
 
 @pytest.mark.parametrize(
     ("budget", "richest"),
-    [(5.0, None), (10.0, "elementwise"), (150.0, "top"), (399.0, "angles"), (4000.0, "exact")],
+    [
+        (5.0, None),
+        (10.0 + START_SECONDS, "elementwise"),
+        (150.0, "top"),
+        (399.0, "angles"),
+        (4000.0, "exact"),
+    ],
 )
 def test_the_richest_tier_within_a_budget_is_named(planned, budget, richest):
     table = _table(planned, (10.0, 100.0, 200.0, 400.0), budget)
@@ -148,7 +154,19 @@ def test_where_no_tier_fits_the_table_says_what_would(planned):
     assert "No tier fits the budget of 5 min" in advice
     assert "elementwise would with --workers 2" in advice
     assert "elementwise would with 2 of the 5 checkpoints" in advice  # three sevenths of it, W_0 among them
-    assert "--matrices attention" in advice
+    assert advice.endswith("Or measure fewer matrices, for example --matrices '*key'.")
+
+
+def test_what_would_fit_is_told_of_matrices_that_are_there(planned):
+    advice = _table(planned, (1e6, 2e6, 3e6, 4e6), 10.0).advice
+    assert advice == "No tier fits the budget of 10 s. Measure fewer matrices, for example --matrices '*key'."
+    fewer = gs.plan(
+        planned.checkpoints[0],
+        dict(zip(planned.steps, planned.checkpoints[1:], strict=True)),
+        matrices="*key",
+    )
+    assert 0 < len(fewer.refs) < len(planned.refs)
+    assert "To start and to seal" in _table(planned, (10.0, 20.0, 30.0, 40.0), START_SECONDS).advice
 
 
 def test_every_tier_holds_those_before_it(planned):

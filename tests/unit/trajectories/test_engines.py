@@ -3,8 +3,10 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -111,6 +113,49 @@ def test_a_scheduler_that_does_not_answer_is_named(run, tmp_path, monkeypatch):
         gs.measure(
             run.base, run.checkpoints, store=tmp_path / "run.zarr", engine="tcp://127.0.0.1:9", progress=False
         )
+
+
+_WRONG_ADDRESS = """
+import sys
+import geostat as gs
+from geostat.errors import EngineError
+try:
+    gs.measure(sys.argv[1], sys.argv[2], store=sys.argv[3], engine=sys.argv[4], progress=False)
+except EngineError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1", "tls://127.0.0.1:9"])
+def test_an_address_that_is_none_ends_at_once_and_without_traceback(run, tmp_path, address):
+    call = [sys.executable, "-c", _WRONG_ADDRESS, run.base, run.checkpoints, tmp_path / "run.zarr", address]
+    found = subprocess.run(call, capture_output=True, text=True, timeout=60, check=True)
+    assert f"no dask scheduler answers at {address}" in found.stdout
+    assert "Traceback" not in found.stderr
+
+
+def test_no_worker_or_half_of_one_is_refused(run, tmp_path):
+    for workers in (0, -2, True, 1.5):
+        with pytest.raises(ProtocolError, match=r"workers=.* 1 or more"):
+            gs.measure(run.base, run.checkpoints, workers=workers, progress=False)
+
+
+def test_ctrl_c_in_a_terminal_stops_a_local_cluster_in_one_line(tmp_path):
+    """A terminal tells every process of its foreground group, workers included."""
+    base, steps = _weights(tmp_path, 300)
+    store = tmp_path / "run.zarr"
+    call = [sys.executable, "-c", "from geostat.cli import main; main()", "measure", base, steps[1]]
+    call += ["-o", store, "--no-progress", "--engine", "dask", "--workers", "2"]
+    with subprocess.Popen(
+        call, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        while process.poll() is None and not list(journal_path(store).glob("*.record")):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert said.strip().startswith("Stopped. What was finished is kept")
+    assert "Traceback" not in said
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch):

@@ -130,7 +130,7 @@ def test_a_device_that_is_not_there_is_refused_before_work(run, tmp_path):
 
 def test_a_store_of_another_measurement_says_what_differs(run, tmp_path):
     _measure(run, tmp_path / "run.zarr")
-    with pytest.raises(StoreError, match="another measurement: protocol, diagnostics differ"):
+    with pytest.raises(StoreError, match="another measurement: protocol, diagnostics other than asked"):
         _measure(
             run,
             tmp_path / "run.zarr",

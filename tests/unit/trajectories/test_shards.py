@@ -1,6 +1,8 @@
 """Shares of one measurement: each measures its own, and all of them meet in one journal."""
 
+import errno
 import json
+import os
 
 import pytest
 import torch
@@ -123,7 +125,23 @@ def test_shares_of_different_measurements_do_not_mix(run, tmp_path):
     held = _held(run, store, Shard(1, 2))  # it has no record yet
     with pytest.raises(JournalError, match="another measurement: .*diagnostics"):
         _measure(run, store, "2/2", diagnostics=["update_norm"])
+    with pytest.raises(
+        JournalError, match="remove that folder, for all shares"
+    ):  # its own records are too few
+        _measure(run, store, "2/2", diagnostics=["update_norm"], resume=False)
     held.release()
+
+
+def test_a_disk_without_locks_is_named(run, tmp_path, monkeypatch):
+    def refuse(lock):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    store = tmp_path / "run.zarr"
+    _measure(run, store, "1/2")
+    monkeypatch.setattr("filelock.FileLock._acquire", refuse)
+    for call in (lambda: gs.seal(store), lambda: _measure(run, store, "2/2"), lambda: _measure(run, store)):
+        with pytest.raises(StoreError, match="cannot lock .*Read-only file system.*put the store elsewhere"):
+            call()
 
 
 def test_shares_of_a_plan_are_even():

@@ -1,6 +1,8 @@
 """Checkpoints come and go: what is measured of them is what a measurement at leisure gives."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -246,6 +248,51 @@ def test_a_checkpoint_deleted_before_its_turn_is_reported(run, appearing, tmp_pa
     assert "step 20 was deleted before it was measured" in capsys.readouterr().err
 
 
+def test_a_checkpoint_that_appears_after_a_later_one_is_named_once(run, appearing, tmp_path, capsys):
+    _arrive(run, appearing, 20)
+    with pytest.raises(KeyboardInterrupt):
+        _watch_until_measured(run, appearing, tmp_path / "w.zarr", 20)
+    _arrive(run, appearing, 10)
+    _arrive(run, appearing, 30)
+    found = watch(run.base, appearing, store=tmp_path / "w.zarr", idle=0.1, interval=0.02, settle=0)
+    assert list(found.step.values) == [20, 30]
+    told = capsys.readouterr().err
+    assert told.count("is left out") == 1
+    assert "step 10 is left out: a later one is measured already" in told
+
+
+def test_a_store_written_meanwhile_is_not_replaced_by_the_watch(run, appearing, tmp_path, monkeypatch):
+    _arrive(run, appearing, 10)
+    store = tmp_path / "w.zarr"
+    original = loop.measure_arrival
+
+    def write_meanwhile(*arguments):
+        if not store.exists():
+            gs.measure(run.base, run.checkpoints, store=store, progress=False, diagnostics=["update_norm"])
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "measure_arrival", write_meanwhile)
+    with pytest.raises(StoreError, match=r"not replaced.*kept in .*w\.zarr\.watch.*move that store away"):
+        watch(run.base, appearing, store=store, idle=0, settle=0, progress=False)
+    assert list(gs.open_trajectory(store).diagnostic.values) == ["update_norm"]
+    shutil.move(store, tmp_path / "other.zarr")
+    found = watch(run.base, appearing, store=store, idle=0, settle=0, progress=False)
+    assert list(found.step.values) == [10]
+
+
+def test_a_folder_that_cannot_be_made_or_locked_is_named_by_the_watch(run, appearing, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot make .*Choose another place"):
+        watch(run.base, appearing, store=tmp_path / "file" / "w.zarr", idle=0, progress=False)
+    monkeypatch.setattr("filelock.FileLock._acquire", _without_locks)
+    with pytest.raises(StoreError, match="cannot lock .*No locks available.*put the store elsewhere"):
+        watch(run.base, appearing, store=tmp_path / "w.zarr", idle=0, progress=False)
+
+
+def _without_locks(lock):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
 def test_a_watch_killed_between_two_matrices_goes_on_in_the_same_bits(run, measured, appearing, tmp_path):
     for step in STEPS:
         _arrive(run, appearing, step)
@@ -314,7 +361,7 @@ def test_another_measurement_is_kept_out_of_the_folder(run, appearing, tmp_path)
     store = tmp_path / "w.zarr"
     with pytest.raises(KeyboardInterrupt):
         _watch_until_measured(run, appearing, store, 10)
-    with pytest.raises(JournalError, match="another measurement: diagnostics, tier differ"):
+    with pytest.raises(JournalError, match="another measurement: diagnostics, tier other than asked"):
         watch(run.base, appearing, store=store, idle=0, tier="top", progress=False)
 
 
@@ -355,7 +402,7 @@ def test_a_choice_of_other_matrices_is_another_measurement(run, appearing, tmp_p
     store = tmp_path / "w.zarr"
     with pytest.raises(KeyboardInterrupt):
         _watch_until_measured(run, appearing, store, 10)
-    with pytest.raises(JournalError, match="another measurement: matrices differ"):
+    with pytest.raises(JournalError, match="another measurement: matrices other than asked"):
         watch(run.base, appearing, store=store, idle=0, matrices="*query*", progress=False)
 
 
