@@ -2,6 +2,7 @@
 from . import (
     errors as errors,
     lab as lab,
+    nulls as nulls,
     report as report,
     results as results,
     statistics as statistics,
@@ -39,6 +40,18 @@ from .diagnostics import (
     update_density as update_density,
     update_norm as update_norm,
     update_sparsity as update_sparsity,
+)
+from .nulls import (
+    diffusion_null as diffusion_null,
+    drift_diffusion as drift_diffusion,
+    gate_null as gate_null,
+    jaccard_test as jaccard_test,
+    latent_update as latent_update,
+    noise_floor as noise_floor,
+    random_walk_envelope as random_walk_envelope,
+    run_nulls as run_nulls,
+    sensitivity as sensitivity,
+    subspace_agreement as subspace_agreement,
 )
 from .protocols import (
     PROTOCOLS as PROTOCOLS,

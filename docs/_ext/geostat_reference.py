@@ -23,6 +23,7 @@ SUBPACKAGES = (
     "checkpoints",
     "trajectories",
     "statistics",
+    "nulls",
     "results",
     "report",
     "lab",

@@ -13,6 +13,7 @@ from geostat.cli.calibrate import calibrate
 from geostat.cli.demo import demo
 from geostat.cli.inspect import csv, inspect
 from geostat.cli.measure import measure
+from geostat.cli.nulls import nulls
 from geostat.cli.plan import plan
 from geostat.cli.seal import seal
 from geostat.cli.watch import watch
@@ -38,12 +39,14 @@ class _Group(click.Group):
                 click.echo(f"{type(error).__name__}: {error}", err=True)
                 sys.exit(1)
             except KeyboardInterrupt:
-                click.echo(
-                    "\nStopped. What was finished is kept: run the same command again (without "
-                    "--no-resume) to go on.",
-                    err=True,
-                )
+                click.echo(f"\nStopped. {self._how_to_go_on(ctx)}", err=True)
                 sys.exit(130)
+
+    def _how_to_go_on(self, ctx: click.Context) -> str:
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        anew = command is not None and any(option.name == "resume" for option in command.params)
+        again = "run the same command again" + (" (without --no-resume)" if anew else "")
+        return f"What was finished is kept: {again} to go on."
 
 
 def _show_warning(
@@ -63,5 +66,5 @@ def main() -> None:
     """Measure where training runs went in parameter space, and sum it up with honest uncertainty."""
 
 
-for command in (plan, measure, watch, seal, inspect, csv, calibrate, bench, demo):
+for command in (plan, measure, watch, seal, inspect, csv, nulls, calibrate, bench, demo):
     main.add_command(command)

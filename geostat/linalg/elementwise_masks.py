@@ -14,7 +14,14 @@ from geostat.linalg.factored import Factored
 from geostat.linalg.masks import Rule
 from geostat.protocols import check_setting
 
-__all__ = ["NEAR_TIE", "low_magnitude_overlap", "principal_overlap"]
+__all__ = [
+    "NEAR_TIE",
+    "Ranking",
+    "low_magnitude_overlap",
+    "principal_overlap",
+    "rank_by_magnitude",
+    "rank_by_reconstruction",
+]
 
 NEAR_TIE = 1e-12
 """Entries of a reconstruction this close to a threshold, relative to its largest entry, count as tied."""
@@ -116,7 +123,7 @@ def low_magnitude_overlap(
     pair = compared(initial, updated, eta, rule, space)
     alphas = expected(initial, "alphas", alpha)
     ranking = initial.remember(
-        ("low magnitudes", space, alphas), lambda: _by_magnitude(initial, alphas, space)
+        ("low magnitudes", space, alphas), lambda: rank_by_magnitude(initial, alphas, space)
     )
     return _overlap(pair, ranking, ("low", alphas), (alpha, eta))
 
@@ -155,7 +162,9 @@ def principal_overlap(
     check_setting("alpha", alpha)
     pair = compared(initial, updated, eta, rule, space)
     alphas = expected(initial, "alphas", alpha)
-    ranking = initial.remember(("principal codes", r, alphas), lambda: _by_reconstruction(initial, r, alphas))
+    ranking = initial.remember(
+        ("principal codes", r, alphas), lambda: rank_by_reconstruction(initial, r, alphas)
+    )
     return _overlap(pair, ranking, ("principal", r, alphas), (alpha, eta))
 
 
@@ -191,8 +200,23 @@ def _shares(pair: Comparison, ranking: Ranking, etas: set[float]) -> dict[Key, f
     }
 
 
-def _by_magnitude(initial: Factored, alphas: tuple[float, ...], space: Space) -> Ranking:
-    """Rank the entries of W_0 by the integers of their magnitudes; nothing is kept but the thresholds."""
+def rank_by_magnitude(initial: Factored, alphas: tuple[float, ...], space: Space) -> Ranking:
+    """Rank the entries of W_0 by the integers of their magnitudes; nothing is kept but the thresholds.
+
+    Parameters
+    ----------
+    initial : Factored
+        Shape (m, n).
+    alphas : tuple of float
+        Shares of entries in the masks.
+    space : {"bf16", "raw"}
+        Rounded to bf16 first, or as stored.
+
+    Returns
+    -------
+    Ranking
+        Its masks hold the smallest magnitudes.
+    """
     patterns = Patterns(initial, torch.bfloat16 if space == "bf16" else initial.stored.dtype)
 
     def levels(rows: slice) -> Integers:
@@ -212,8 +236,23 @@ def _by_magnitude(initial: Factored, alphas: tuple[float, ...], space: Space) ->
     return Ranking(levels, cuts, largest=False)
 
 
-def _by_reconstruction(initial: Factored, r: int, alphas: tuple[float, ...]) -> Ranking:
-    """Rank the entries of W_0's rank-r reconstruction by one byte each: between which thresholds it lies."""
+def rank_by_reconstruction(initial: Factored, r: int, alphas: tuple[float, ...]) -> Ranking:
+    """Rank the entries of W_0's rank-r reconstruction by one byte each: between which thresholds it lies.
+
+    Parameters
+    ----------
+    initial : Factored
+        Shape (m, n).
+    r : int
+        Rank of the reconstruction.
+    alphas : tuple of float
+        Shares of entries in the masks.
+
+    Returns
+    -------
+    Ranking
+        Its masks hold the largest magnitudes.
+    """
     sizes = _reconstructed(initial, r)
     edges = _edges(sizes, alphas)
     steps = sorted({step for pair in edges.values() for step in pair})

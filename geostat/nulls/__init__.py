@@ -3,7 +3,29 @@
 import importlib
 from typing import Any
 
-_HOMES: dict[str, str] = {}
+_HOMES = {
+    "DriftDiffusionResult": "geostat.nulls.walks.drift_result",
+    "LatentUpdate": "geostat.nulls.latents.result",
+    "NoiseFloor": "geostat.nulls.floors.result",
+    "NullResult": "geostat.nulls.null_result",
+    "SensitivityResult": "geostat.nulls.sensitivities.result",
+    "capture_above_diffusion": "geostat.nulls.walks.ceiling",
+    "capture_ceiling": "geostat.nulls.walks.ceiling",
+    "diffusion_null": "geostat.nulls.walks.diffusion",
+    "drift_diffusion": "geostat.nulls.walks.drift",
+    "gate_null": "geostat.nulls.gates.gate",
+    "increment_norms": "geostat.nulls.walks.path",
+    "jaccard_test": "geostat.nulls.across_runs.jaccard",
+    "latent_update": "geostat.nulls.latents.update",
+    "noise_floor": "geostat.nulls.floors.floor",
+    "path_geometry": "geostat.nulls.walks.path",
+    "published_null": "geostat.nulls.published.comparison",
+    "random_walk_envelope": "geostat.nulls.walks.envelope",
+    "run_nulls": "geostat.nulls.whole_runs.loop",
+    "run_nulls_table": "geostat.nulls.whole_runs.table",
+    "sensitivity": "geostat.nulls.sensitivities.analysis",
+    "subspace_agreement": "geostat.nulls.across_runs.agreement",
+}
 
 __all__ = sorted(_HOMES)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -9,6 +10,9 @@ from geostat.results import Column, LabelledResult, Row
 from geostat.results.base import percent
 from geostat.results.numbers import interval_text, number_text, p_value_text
 from geostat.results.table import Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["NullResult"]
 
@@ -85,6 +89,31 @@ class NullResult(LabelledResult):
         """One sentence for a paper: observed, null, excess, p, and what is conditioned on."""
         told = [self._told(row) for row in self.rows()]
         return f"{'; '.join(told)} ({self.method}, conditioning on {self.conditions_on.removesuffix('.')})."
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Picture for a paper: observed figures in front of their null.
+
+        Over steps a line for each run, side or matrix with the null as a band and its mean dashed; otherwise a row
+        for each figure.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default new axes, whose figure pyplot does not know.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Save with ``result.plot().figure.savefig(path)``.
+
+        Raises
+        ------
+        SampleError
+            If several statistics would share an axis (select one with ``result[name]``).
+        """
+        from geostat.nulls.drawing import draw_null
+
+        return draw_null(self, ax)
 
     def _told(self, row: Row) -> str:
         what = self.variables[str(row["variable"])].label

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from geostat.errors import SampleError
+from geostat.report.companions import split
 from geostat.report.lines import draw
 from geostat.results.base import percent
 from geostat.results.style import SMALL
@@ -15,6 +16,8 @@ from geostat.statistics.means.scales import ScaleChoice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from geostat.nulls.null_result import NullResult
 
 __all__ = ["panel", "trajectory"]
 
@@ -26,11 +29,14 @@ def trajectory(
     level: float = 0.95,
     x: str | None = None,
     scale: ScaleChoice = "auto",
+    envelope: "NullResult | None" = None,
 ) -> "Figure":
     """Draw a metric over training, one line per recipe.
 
     The band is the t-interval over runs, drawn where a recipe has two or more runs; a recipe with a
     single run is a thin line without band. The spread over matrices is not drawn: it is no uncertainty.
+    Where the data hold ``<metric>_floor`` (see `geostat.nulls.run_nulls`), values that storage alone may give
+    are shaded.
 
     Parameters
     ----------
@@ -44,6 +50,9 @@ def trajectory(
         Horizontal axis; by default steps, or progress where recipes train for different lengths.
     scale : {"auto", "identity", "log", "logit"}
         Scale of the mean, see `geostat.mean_ci`; a metric on the log scale gets a logarithmic axis.
+    envelope : NullResult, optional
+        What a null gives over steps, drawn behind the lines in grey: of `geostat.nulls.random_walk_envelope`, or of
+        `geostat.nulls.diffusion_null` of one statistic and side.
 
     Returns
     -------
@@ -71,7 +80,8 @@ def trajectory(
     names = [variable] if variable else _names(data)
     if len(names) != 1:
         raise SampleError(f"trajectory draws one metric, the data hold {names}. Name one, or use panel().")
-    return _drawn(data, names, 1, level, x, {names[0]: scale}, (5.6, 3.4))
+    x = x if x or envelope is None else "step"
+    return _drawn(data, names, 1, level, x, {names[0]: scale}, (5.6, 3.4), envelope)
 
 
 def panel(
@@ -134,21 +144,34 @@ def _drawn(
     x: str | None,
     scales: Mapping[str, ScaleChoice],
     size: tuple[float, float],
+    envelope: "NullResult | None" = None,
 ) -> "Figure":
     from matplotlib.figure import Figure
+
+    from geostat.nulls.drawing import draw_envelope
 
     results = [_mean_of(data, name, level, scales.get(name, "auto")) for name in names]
     figure = Figure(figsize=size, layout="constrained")
     high = math.ceil(len(names) / wide)
-    for place, result in enumerate(results):
-        draw(figure.add_subplot(high, wide, place + 1), result, x)
+    for place, (name, result) in enumerate(zip(names, results, strict=True)):
+        axes = figure.add_subplot(high, wide, place + 1)
+        if envelope is not None:
+            draw_envelope(axes, envelope, x=x or "step")
+        draw(axes, result, x, _floor_of(data, name, level))
     figure.supxlabel(_caption(results), fontsize=SMALL, color="0.3", x=0.01, ha="left")
     return figure
 
 
+def _floor_of(data: xr.DataArray | xr.Dataset | MeanResult, name: str, level: float) -> MeanResult | None:
+    """Noise floor of a metric, where the data hold one."""
+    held = data.cells if isinstance(data, MeanResult) else data if isinstance(data, xr.Dataset) else ()
+    floor = f"{name}_floor"
+    return _mean_of(data, floor, level, "identity") if floor in held else None
+
+
 def _names(data: xr.DataArray | xr.Dataset | MeanResult) -> list[str]:
     if isinstance(data, MeanResult):
-        return list(data.cells)
+        return [name for name in data.cells if split(name, data.cells)[1] != "floor"]
     if isinstance(data, xr.DataArray):
         return [str(data.name) if data.name is not None else "value"]
     return [

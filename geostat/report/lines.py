@@ -7,9 +7,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from geostat.errors import SampleError
+from geostat.report.companions import from_below
 from geostat.results import Variable
 from geostat.results.axes import axis_label, draw_line, dress, name_ends, short_numbers, stay_in_bounds
-from geostat.results.style import TEXT, Look, looks
+from geostat.results.style import SMALL, TEXT, Look, looks
 from geostat.statistics import MeanResult
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ __all__ = ["draw"]
 Curve = npt.NDArray[np.float64]
 
 
-def draw(axes: "Axes", result: MeanResult, x: str | None) -> None:
+def draw(axes: "Axes", result: MeanResult, x: str | None, floor: MeanResult | None = None) -> None:
     """Draw the recipes of one metric with bands, direct labels and axis labels.
+
+    Where there is a noise floor, the values that it covers are shaded: storage alone may give them.
 
     Parameters
     ----------
@@ -31,6 +34,8 @@ def draw(axes: "Axes", result: MeanResult, x: str | None) -> None:
         Of one metric.
     x : {"step", "progress"} or None
         Horizontal axis.
+    floor : MeanResult, optional
+        Of ``<metric>_floor``.
     """
     ((name, cells),) = result.cells.items()
     _check_dims(name, cells)
@@ -43,7 +48,37 @@ def draw(axes: "Axes", result: MeanResult, x: str | None) -> None:
         if end is not None:
             ends[recipe] = (end, int(group["n_runs"].max()))
     _dress(axes, result.variables[name], across, log=result.settings["scale"].get(name) == "log")
+    if floor is not None:
+        _shade_floor(axes, name, floor)
     _label_directly(axes, ends, look)
+
+
+def _shade_floor(axes: "Axes", metric: str, floor: MeanResult) -> None:
+    """Shade what every recipe's floor covers, where the axes show it."""
+    ((_, cells),) = floor.cells.items()
+    values = _values(cells["estimate"]).ravel()
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    low, high = axes.get_ylim()
+    below = from_below(metric)
+    end = float(values.min() if below else values.max())
+    covered = (low, min(end, high)) if below else (max(end, low), high)
+    if covered[0] >= covered[1]:
+        return
+    axes.axhspan(*covered, color="0.92", linewidth=0, zorder=0)
+    told = "\N{LESS-THAN OR EQUAL TO} floor" if below else "\N{GREATER-THAN OR EQUAL TO} floor"
+    axes.annotate(
+        told,
+        (0.01, covered[1] if below else covered[0]),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(0, -2 if below else 2),
+        textcoords="offset points",
+        fontsize=SMALL,
+        color="0.45",
+        va="top" if below else "bottom",
+    )
+    axes.set_ylim(low, high)
 
 
 def _check_dims(name: str, cells: xr.Dataset) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from geostat.errors import SampleError
+from geostat.report.companions import Floors, companion_heading, ordered, split
 from geostat.results import Row, Table, Text
 from geostat.results.base import Variable, percent
 from geostat.results.numbers import interval_text, onset_text
@@ -36,6 +37,10 @@ def summary_table(
 
     Means stand as ``estimate [low, high]``, lock brackets as the runs' outcomes with their number.
     Nothing is computed here: every number is one of the results'.
+
+    Where a result holds ``<metric>_null``, ``<metric>_excess`` or ``<metric>_floor`` (see
+    `geostat.nulls.run_nulls`), these become columns right of the metric, and a mean that the floor covers, which
+    storage rounding alone may give, stands as ``<= floor`` (``>= floor`` for ranks, which rounding raises).
 
     Parameters
     ----------
@@ -100,31 +105,40 @@ def _entries(result: MeanResult | LockResult, step: int | None) -> Iterable[_Ent
     rows = result.rows()
     if isinstance(result, LockResult):
         return _grouped(rows, result, lambda found: _outcomes(found), " onset (step)")
-    shown = _at_step(rows, step)
-    return _grouped(shown, result, lambda found: _mean(found[-1]), "")
+    shown, extra = _at_step(rows, step), _settings(result)
+    floors = Floors.of(shown, extra)
+    return _grouped(shown, result, lambda found: floors.covering(found[-1], extra) or _mean(found[-1]), "")
+
+
+def _settings(result: MeanResult | LockResult) -> list[str]:
+    return [label for label in result.labels() if label not in _OUTER]
 
 
 def _grouped(rows: Sequence[Row], result: MeanResult | LockResult, show: Any, suffix: str) -> list[_Entry]:
-    extra = [label for label in result.labels() if label not in _OUTER]
+    extra = _settings(result)
     found: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     for row in rows:
         key = (row["variable"], *(row[label] for label in extra))
         found.setdefault(key, {}).setdefault(str(row.get("recipe") or "all"), []).append(row)
     return [
         _Entry(
-            _heading(result.variables[key[0]], dict(zip(extra, key[1:], strict=True)), suffix),
-            {recipe: show(group) for recipe, group in recipes.items()},
+            _heading(result.variables, key[0], dict(zip(extra, key[1:], strict=True)), suffix),
+            {recipe: show(group) for recipe, group in found[key].items()},
         )
-        for key, recipes in found.items()
+        for key in ordered(list(found), result.variables)
     ]
 
 
-def _heading(variable: Variable, extra: Mapping[str, Any], suffix: str) -> Text:
+def _heading(variables: Mapping[str, Variable], name: str, extra: Mapping[str, Any], suffix: str) -> Text:
     told = ", ".join(f"{label} {value}" for label, value in extra.items() if value is not None)
     where = f" ({told})" if told else ""
+    metric, ending = split(name, variables)
+    if ending:
+        return companion_heading(variables[metric], ending, where)
+    variable = variables[name]
     units = f" [{variable.units}]" if variable.units not in ("", "1") else ""
-    name = escape_latex(variable.long_name or variable.name)
-    return Text(f"{variable.name}{units}{where}{suffix}", name + escape_latex(f"{units}{where}{suffix}"))
+    latex = escape_latex(variable.long_name or variable.name)
+    return Text(f"{variable.name}{units}{where}{suffix}", latex + escape_latex(f"{units}{where}{suffix}"))
 
 
 def _at_step(rows: Sequence[Row], step: int | None) -> list[Row]:
@@ -179,6 +193,13 @@ def _remarks(results: Sequence[MeanResult | LockResult]) -> list[str]:
     if len(means) < len(results):
         remarks.append(
             "Onsets: exact brackets between checkpoints, one per run (x: number of runs); no inference."
+        )
+    endings = {split(name, result.variables)[1] for result in means for name in result.variables}
+    if "excess" in endings:
+        remarks.append("excess: observed less what rounding alone gives.")
+    if "floor" in endings:
+        remarks.append(
+            "floor: end of what storage errors alone give; a value that it covers may be storage alone."
         )
     protocols = dict.fromkeys(f"{r.protocol} ({r.protocol_hash})" for r in results if r.protocol)
     plans = dict.fromkeys(f"{', '.join(r.cells)}: {r.planned}" for r in results if r.planned)

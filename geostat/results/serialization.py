@@ -35,7 +35,11 @@ def dump(result: "Result") -> str:
     str
         Keys in a fixed order, so that equal results give equal text.
     """
-    names = [entry.name for entry in dataclasses.fields(result) if entry.name not in _LAYOUT_FIELDS]
+    names = [
+        entry.name
+        for entry in dataclasses.fields(result)
+        if entry.name not in _LAYOUT_FIELDS and entry.metadata.get("json", True)
+    ]
     record = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,

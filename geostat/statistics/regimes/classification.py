@@ -162,7 +162,9 @@ def _result(asking: Asking, told: Mapping[str, Told], warnings: tuple[str, ...])
         refused=asking.refused,
         separation=tuple(row for each in told.values() for row in each.separation),
         omitted=tuple(row for each in told.values() for row in each.omitted),
-        excess=mean_excess(asking.dataset, asking.wanted, asking.groups, asking.dim, question.sample_dim),
+        excess=mean_excess(
+            asking.dataset, asking.wanted, asking.groups, asking.dim, question.sample_dim, question.samples
+        ),
     )
 
 

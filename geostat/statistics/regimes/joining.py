@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from geostat.statistics.regimes.conventions import one_alpha
 from geostat.statistics.regimes.groups_of_runs import Asked
 from geostat.statistics.regimes.questions import at_end
 from geostat.statistics.runs.aggregation import aggregate
-from geostat.statistics.runs.arguments import gather
+from geostat.statistics.runs.arguments import Sample, gather
 
 __all__ = ["joined", "mean_excess"]
 
@@ -48,7 +49,12 @@ def joined(told: Mapping[str, Mapping[str, xr.Dataset]]) -> dict[str, xr.Dataset
 
 
 def mean_excess(
-    dataset: xr.Dataset, metrics: Sequence[str], groups: Sequence[Asked], dim: str | None, sample_dim: str
+    dataset: xr.Dataset,
+    metrics: Sequence[str],
+    groups: Sequence[Asked],
+    dim: str | None,
+    sample_dim: str,
+    judged: Mapping[str, Sample],
 ) -> dict[str, dict[str, float]]:
     """Mean over runs of each metric's excess over its null, where the data hold variables ``<metric>_excess``.
 
@@ -62,6 +68,8 @@ def mean_excess(
         Runs by recipe.
     dim, sample_dim : str
         Matrices and runs.
+    judged : mapping of str to Sample
+        The metrics as they are judged: of several masks the one whose boundary is read.
 
     Returns
     -------
@@ -72,10 +80,18 @@ def mean_excess(
     if not names:
         return {}
     gathered = gather(dataset[names], dim=dim, sample_dim=sample_dim)
+    samples = [
+        _as_judged(sample, judged.get(sample.name.removesuffix(EXCESS))) for sample in gathered.samples
+    ]
     return {
         sample.name.removesuffix(EXCESS): {
             each.label: float(at_end(aggregate(sample, each.group.positions).values).mean())
             for each in groups
         }
-        for sample in gathered.samples
+        for sample in samples
     }
+
+
+def _as_judged(sample: Sample, judged: Sample | None) -> Sample:
+    alpha = None if judged is None else judged.values.coords.get("alpha")
+    return sample if alpha is None or alpha.ndim else one_alpha(sample, float(alpha))

@@ -22,8 +22,7 @@ DISPLACEMENT = "relative_update_norm"
 
 def displacement_matched(
     data: xr.Dataset,
-    recipes: Sequence[str] | None = None,
-    *,
+    *recipes: str | Sequence[str],
     at: float | None = None,
     displacement: str = DISPLACEMENT,
     dim: str | None = "matrix",
@@ -43,8 +42,8 @@ def displacement_matched(
     ----------
     data : xarray.Dataset
         Metrics with dim ``step``, the displacement among them.
-    recipes : sequence of str, optional
-        Recipes to match; all runs by default.
+    *recipes : str or sequence of str
+        Recipes to match, as ``displacement_matched(data, "opd", "rlvr")`` or in one sequence; all runs by default.
     at : float, optional
         Displacement, in units of the displacement metric.
     displacement : str
@@ -89,7 +88,7 @@ def displacement_matched(
     """
     gathered = gather(data, dim=dim, sample_dim=sample_dim, weighting=weighting)
     by_name = {sample.name: sample for sample in gathered.samples}
-    runs = _positions(by_name, displacement, recipes)
+    runs = _positions(by_name, displacement, _named(recipes))
     distance = run_curve(by_name.pop(displacement), runs)
     target = common_displacement(distance, sample_dim) if at is None else _declared(distance, at)
     if not by_name:
@@ -110,9 +109,11 @@ def displacement_matched(
     return _dataset(found, target, data, gathered)
 
 
-def _positions(
-    samples: Mapping[str, Sample], displacement: str, recipes: Sequence[str] | None
-) -> tuple[int, ...]:
+def _named(recipes: Sequence[str | Sequence[str]]) -> list[str]:
+    return [name for each in recipes for name in ([each] if isinstance(each, str) else each)]
+
+
+def _positions(samples: Mapping[str, Sample], displacement: str, recipes: Sequence[str]) -> tuple[int, ...]:
     if displacement not in samples:
         raise SampleError(
             f"the data hold no {displacement!r}, which says how far a run is from its start "
@@ -123,7 +124,7 @@ def _positions(
         raise SampleError(
             f"{displacement} has no dimension step: runs cannot be followed to a common displacement."
         )
-    if recipes is None:
+    if not recipes:
         return tuple(range(sample.values.sizes[sample.sample_dim]))
     return tuple(i for recipe in recipes for i in recipe_group(sample, recipe).positions)
 

@@ -93,7 +93,7 @@ def test_a_reconstruction_of_zero_ties_all_its_entries():
 def test_masks_of_all_expected_sizes_are_made_once(monkeypatch):
     passes, made = [], []
     blocks = Comparison.blocks
-    for name in ("_by_magnitude", "_by_reconstruction"):
+    for name in ("rank_by_magnitude", "rank_by_reconstruction"):
         make = getattr(elementwise_masks, name)
         monkeypatch.setattr(elementwise_masks, name, lambda *args, make=make: made.append(1) or make(*args))
     monkeypatch.setattr(Comparison, "blocks", lambda self, etas: passes.append(1) or blocks(self, etas))

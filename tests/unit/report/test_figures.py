@@ -157,3 +157,24 @@ def test_labels_are_kept_apart_and_inside(heights):
     assert min(placed) >= 0
     assert max(placed) <= 1
     assert np.argsort(placed, kind="stable").tolist() == np.argsort(heights, kind="stable").tolist()
+
+
+def test_values_that_storage_alone_may_give_are_shaded():
+    values = xr.DataArray(
+        [[1.0, 3.0, 9.0]],
+        dims=("run", "step"),
+        coords={"step": [1, 2, 3]},
+        attrs={"units": "1", "long_name": "Shift"},
+        name="normalized_spectral_shift",
+    )
+    floor = xr.DataArray([4.0], dims="run", attrs={"units": "1"})
+    data = values.to_dataset().assign(normalized_spectral_shift_floor=floor)
+    axes = trajectory(mean_ci(data, dim=None), "normalized_spectral_shift").axes[0]
+    (shade,) = axes.patches
+    assert shade.get_y() + shade.get_height() == pytest.approx(4.0)
+    assert any("floor" in text.get_text() for text in axes.texts)
+    bare = trajectory(values).axes[0]
+    assert bare.get_ylim() == axes.get_ylim()
+    assert not bare.patches
+    high = trajectory(data.assign(normalized_spectral_shift_floor=floor - 4.5)).axes[0]
+    assert not high.patches

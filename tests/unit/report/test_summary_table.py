@@ -94,3 +94,58 @@ def test_the_summary_compiles(dataset, tmp_path, rows):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.fixture
+def with_nulls():
+    rng = np.random.default_rng(4)
+    run = {"run": [f"r{i}" for i in range(4)], "recipe": ("run", ["sft", "sft", "rlvr", "rlvr"])}
+    attrs = {"units": "1"}
+    level = np.array([5.0, 5.0, 0.5, 0.5])[:, None]
+    data = xr.Dataset(
+        {
+            "normalized_spectral_shift": (("run", "matrix"), level + 0.1 * rng.uniform(size=(4, 3)), attrs),
+            "overlap": (("run", "matrix", "alpha"), rng.uniform(0.4, 0.6, (4, 3, 2)), attrs),
+            "stable_rank": (("run", "matrix"), 50 / level + rng.uniform(size=(4, 3)), attrs),
+            "normalized_spectral_shift_floor": (("run", "matrix"), np.ones((4, 3)), attrs),
+            "stable_rank_floor": (("run", "matrix"), np.full((4, 3), 60.0), attrs),
+            "overlap_excess": (("run", "matrix", "alpha"), rng.uniform(0, 0.1, (4, 3, 2)), attrs),
+            "loss_excess": (("run",), rng.uniform(size=4), attrs),
+        },
+        run | {"alpha": [0.3, 0.5]},
+    )
+    return mean_ci(data)
+
+
+def test_excess_and_floor_stand_right_of_their_metric(with_nulls):
+    heads = [cell.plain for cell in summary_table(with_nulls).header]
+    assert heads == [
+        "recipe",
+        "runs",
+        "normalized_spectral_shift",
+        "normalized_spectral_shift floor",
+        "overlap (alpha 0.3)",
+        "overlap excess (alpha 0.3)",
+        "overlap (alpha 0.5)",
+        "overlap excess (alpha 0.5)",
+        "stable_rank",
+        "stable_rank floor",
+        "loss_excess",
+    ]
+
+
+def test_values_that_the_floor_covers_are_not_printed(with_nulls):
+    table = summary_table(with_nulls)
+    by_name = {head.plain: column for head, *column in zip(table.header, *table.body, strict=True)}
+    sft, rlvr = by_name["normalized_spectral_shift"]
+    assert sft.plain.startswith("5.0")
+    assert (rlvr.plain, rlvr.latex) == ("<= floor", r"$\le$ floor")
+    sft, rlvr = by_name["stable_rank"]
+    assert sft.plain.startswith("10.")
+    assert (rlvr.plain, rlvr.latex) == (">= floor", r"$\ge$ floor")
+    assert "may be storage alone" in table.to_text()
+    assert r"$\le$ floor" in table.to_latex()
+
+
+def test_without_nulls_nothing_is_said_of_them(dataset):
+    assert "floor" not in summary_table(mean_ci(dataset)).to_text()

@@ -381,6 +381,16 @@ def test_excess_over_a_null_is_told_where_the_data_hold_it():
     assert "update_sparsity 0.07 (sft)" in result.sentence()
 
 
+def test_the_excess_is_that_of_the_mask_whose_boundary_is_read():
+    data = study(REFERENCES | {"mine": ("relaxed", 3)})
+    name = "low_magnitude_mask_overlap"
+    several = xr.DataArray([0.3, 0.5], dims="alpha", coords={"alpha": [0.3, 0.5]})
+    attrs = data[name].attrs
+    data[name] = (data[name] * (1 + 0 * several)).assign_attrs(attrs)
+    data[f"{name}_excess"] = (data[name] * 0 + several).assign_attrs(units="1")
+    assert classify(data).excess[name]["mine"] == pytest.approx(0.3)
+
+
 def test_a_metric_that_no_file_knows_may_serve_against_own_references():
     data = study(REFERENCES | {"mine": ("sparse", 4)})
     data["stable_rank"] = (100 * data["normalized_spectral_shift"] ** 0.2).assign_attrs(units="1")

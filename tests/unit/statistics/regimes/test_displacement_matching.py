@@ -122,3 +122,13 @@ def test_what_cannot_be_matched_is_refused():
         displacement_matched(data, dim=None, at=-1.0)
     with pytest.raises(SampleError, match="no run passes the displacement 1e"):
         displacement_matched(data, dim=None, at=1e9)
+
+
+def test_recipes_are_named_one_by_one_or_in_a_list():
+    data = power_law([1.0, 0.3, 0.01], [1, 2, 3]).assign_coords(recipe=("run", ["a", "b", "c"]))
+    one_by_one = displacement_matched(data, "a", "b", dim=None)
+    assert one_by_one.sizes["run"] == 2
+    assert float(one_by_one["displacement"]) == pytest.approx(
+        0.3 * 80
+    )  # c, which went less far, is not asked
+    xr.testing.assert_identical(one_by_one, displacement_matched(data, ["a", "b"], dim=None))

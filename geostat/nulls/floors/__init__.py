@@ -1,0 +1,1 @@
+"""Figures that storage rounding alone gives."""

@@ -1,0 +1,1 @@
+"""The update as it was before storage rounded it."""

@@ -1,0 +1,1 @@
+"""Published figures beside independent updates of the same density."""

@@ -1,0 +1,1 @@
+"""Whether an order of recipes holds under every setting of the protocol."""

@@ -1,0 +1,1 @@
+"""Nulls, floors and estimates for every matrix and checkpoint of a run."""
