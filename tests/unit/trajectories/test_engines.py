@@ -142,7 +142,7 @@ def test_no_worker_or_half_of_one_is_refused(run, tmp_path):
 
 def test_ctrl_c_in_a_terminal_stops_a_local_cluster_in_one_line(tmp_path):
     """A terminal tells every process of its foreground group, workers included."""
-    base, steps = _weights(tmp_path, 300)
+    base, steps = _weights(tmp_path, 900)
     store = tmp_path / "run.zarr"
     call = [sys.executable, "-c", "from geostat.cli import main; main()", "measure", base, steps[1]]
     call += ["-o", store, "--no-progress", "--engine", "dask", "--workers", "2"]
