@@ -13,14 +13,11 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 FIGURES = {
-    "update_sparsity": "unchanged fraction",
     "low_magnitude_mask_overlap": "overlap with the smallest 30% of W_0",
     "principal_mask_overlap": "overlap with the largest 30% of W_0's rank-64 part",
-    "stable_rank": "stable rank",
-    "update_norm": "norm",
-    "similarity_to_true_channel_left": "true channel held, left",
-    "similarity_to_true_channel_right": "true channel held, right",
 }
+RECIPES = {"sft": "SFT", "opd": "OPD", "rlvr": "RLVR"}
+COUNTED = 0.05
 
 Rows = list[list[str]]
 
@@ -42,26 +39,49 @@ def published(records: Sequence[Record]) -> Rows:
     return rows
 
 
-def structure(records: Sequence[Record]) -> Rows:
-    """One row per study, recipe and figure: means over matrices and seeds."""
-    head = [
-        "study",
-        "recipe",
-        "figure",
-        "stored",
-        "null",
-        "excess",
-        "through rounding",
-        "true",
-        "true excess",
+def structure(records: Sequence[Record], figures: str) -> Rows:
+    """One row per recipe and learning rate, means over runs and matrices; without columns that nothing is in.
+
+    `figures` is what the identifiers of the figures begin with: sides are averaged unless one is named.
+    """
+    chosen = [record for record in records if record["figure"].startswith(figures)]
+    if not chosen:
+        raise LookupError(f"structure.csv holds no figure {figures!r}")
+    groups = grouped(chosen, "recipe", "learning_rate")
+    order = sorted(groups, key=lambda key: (list(RECIPES).index(key[0]), -float(key[1])))
+    rows = [
+        {
+            "recipe": RECIPES[recipe],
+            "learning rate": f"{float(rate):.0e}".replace("e-0", "e-"),
+            **counted(groups[recipe, rate]),
+            **told(groups[recipe, rate]),
+        }
+        for recipe, rate in order
     ]
-    rows = [[*head, "interval holds the truth"]]
-    for (study, recipe, figure), group in grouped(records, "study", "recipe", "figure").items():
-        told = {name: mean(group, name) for name in ("observed", "null", "latent", "true", "true_excess")}
-        excess = None if told["null"] is None or told["observed"] is None else told["observed"] - told["null"]
-        numbers = [told["observed"], told["null"], excess, told["latent"], told["true"], told["true_excess"]]
-        rows.append([study, recipe, FIGURES[figure], *map(number, numbers), held(group)])
-    return rows
+    head = [name for name in rows[0] if any(row[name] for row in rows)]
+    return [head, *([row[name] for name in head] for row in rows)]
+
+
+def told(group: Sequence[Record]) -> dict[str, str]:
+    """The columns of one row that hold figures."""
+    return {
+        "observed (bf16)": number(mean(group, "observed")),
+        "null": number(mean(group, "null")),
+        "excess": number(excess(group)),
+        f"p ≤ {COUNTED:g}": rejected(group),
+        "latent (from bf16)": number(mean(group, "latent")),
+        "true (fp32)": number(mean(group, "true")),
+        "true excess": number(mean(group, "true_excess")),
+        "interval holds true": held(group),
+    }
+
+
+def counted(group: Sequence[Record]) -> dict[str, str]:
+    """How many runs, and matrices of all of them together."""
+    runs, matrices = (
+        {tuple(r[name] for name in names) for r in group} for names in (("seed",), ("seed", "matrix"))
+    )
+    return {"runs": str(len(runs)), "matrices": str(len(matrices))}
 
 
 def grouped(records: Sequence[Record], *names: str) -> dict[tuple[str, ...], list[Record]]:
@@ -73,39 +93,63 @@ def grouped(records: Sequence[Record], *names: str) -> dict[tuple[str, ...], lis
 
 def mean(group: Sequence[Record], name: str) -> float | None:
     """Mean of what is there; a run has as many matrices as any other."""
-    values = [float(record[name]) for record in group if record[name] not in ("", "nan")]
+    values = [float(record[name]) for record in group if known(record, name)]
     return fmean(values) if values else None
 
 
 def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    """Three digits; differences below a thousandth as 0."""
+    return "" if value is None else "0.000" if abs(value) < 5e-4 else f"{value:#.3g}".rstrip(".")
+
+
+def excess(group: Sequence[Record]) -> float | None:
+    values = [
+        float(r["observed"]) - float(r["null"]) for r in group if known(r, "observed") and known(r, "null")
+    ]
+    return fmean(values) if values else None
+
+
+def known(record: Record, name: str) -> bool:
+    return record[name] not in ("", "nan")
+
+
+def rejected(group: Sequence[Record]) -> str:
+    """For how many matrices the null is rejected."""
+    values = [float(r["p_value"]) for r in group if known(r, "p_value")]
+    return f"{sum(value <= COUNTED for value in values)} of {len(values)}" if values else ""
 
 
 def held(group: Sequence[Record]) -> str:
-    """In how many matrices the interval holds the true figure."""
-    given = [r for r in group if r["low"] not in ("", "nan") and r["true"]]
+    """In how many matrices the interval holds the true figure, and how many have none."""
+    given = [r for r in group if known(r, "low") and known(r, "true")]
     inside = sum(float(r["low"]) <= float(r["true"]) <= float(r["high"]) for r in given)
-    return f"{inside} of {len(given)}" if given else ""
+    refused = sum(bool(r["reason"]) for r in group)
+    if not given and not refused:
+        return ""
+    return f"{inside} of {len(given)}" + (f"; {refused} refused" if refused else "")
 
 
-TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], Rows]]] = {
+TABLES: dict[str, tuple[str, Callable[..., Rows]]] = {
     "published": ("published_null.csv", published),
     "structure": ("structure.csv", structure),
 }
 
 
 class NullsTable(SphinxDirective):
-    """``published`` figures beside independent updates, or the ``structure`` of real runs."""
+    """``published`` figures beside independent updates, or the ``structure FIGURE`` of real runs."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         name, rows = TABLES[self.arguments[0]]
         path = Path(self.env.srcdir) / "data" / name
         self.env.note_dependency(str(path))
         with path.open(newline="", encoding="utf-8") as file:
-            head, *body = rows(list(csv.DictReader(file)))
-        return [table(head, body)]
+            head, *body = rows(list(csv.DictReader(file)), *self.arguments[1:])
+        found = table(head, body)
+        found["classes"] = ["wide", "nulls"]
+        return [found]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

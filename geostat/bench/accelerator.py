@@ -10,12 +10,13 @@ import torch
 import geostat.diagnostics as gs
 from geostat.bench.bars import Bar, Measured
 from geostat.bench.clock import cpu_seconds
-from geostat.bench.pairs import initial_weight, updated_weight
+from geostat.bench.pairs import updated_weight
 from geostat.bench.refinement import refined
 from geostat.bench.rotated import rotated_angles
 from geostat.bench.rotation import direct_angles
 from geostat.bench.settings import Found, Job, Settings
 from geostat.linalg import Factored
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 __all__ = ["ACCELERATOR_JOBS"]
 
@@ -57,7 +58,7 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _pair(rows: int, cols: int) -> tuple[torch.Tensor, torch.Tensor]:
-    before = initial_weight(rows, cols, np.random.default_rng(0))
+    before = heavy_tailed_weight(rows, cols, np.random.default_rng(0))
     return before, updated_weight(before, "RLVR", np.random.default_rng(1))
 
 

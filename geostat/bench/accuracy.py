@@ -8,10 +8,11 @@ import torch
 
 import geostat.diagnostics as gs
 from geostat.bench.bars import Bar, Measured
-from geostat.bench.pairs import SPARSITY, initial_weight, updated_weight
+from geostat.bench.pairs import SPARSITY, updated_weight
 from geostat.bench.settings import Found, Job, Settings
 from geostat.linalg import Factored
 from geostat.linalg.factored import Side
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 __all__ = ["ACCURACY_JOBS"]
 
@@ -52,7 +53,7 @@ class _Truth:
 def _pairs() -> list[_Truth]:
     found = []
     for shape in _SHAPES:
-        initial = initial_weight(*shape, np.random.default_rng(0))
+        initial = heavy_tailed_weight(*shape, np.random.default_rng(0))
         for kind in SPARSITY:
             found.append(_Truth(initial, updated_weight(initial, kind, np.random.default_rng(1))))
     return found

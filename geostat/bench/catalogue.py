@@ -3,6 +3,7 @@
 from geostat.bench.accelerator import ACCELERATOR_JOBS
 from geostat.bench.accuracy import ACCURACY_JOBS
 from geostat.bench.entries import ENTRY_JOBS
+from geostat.bench.gate import GATE_JOBS
 from geostat.bench.imports import IMPORT_JOBS
 from geostat.bench.onset import ONSET_JOBS
 from geostat.bench.refinement import REFINEMENT_JOBS
@@ -17,6 +18,7 @@ JOBS: tuple[Job, ...] = (
     *SUITE_JOBS,
     *ENTRY_JOBS,
     *ACCURACY_JOBS,
+    *GATE_JOBS,
     *SCALING_JOBS,
     *ONSET_JOBS,
     *IMPORT_JOBS,

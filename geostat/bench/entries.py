@@ -6,11 +6,12 @@ import torch
 from geostat.bench.bars import Bar, Measured
 from geostat.bench.clock import Timing, interleaved
 from geostat.bench.naive import naive_eta_curve, naive_masks, naive_sparsity
-from geostat.bench.pairs import initial_weight, updated_weight
+from geostat.bench.pairs import updated_weight
 from geostat.bench.settings import Found, Job, Settings
 from geostat.diagnostics import low_magnitude_mask_overlap, principal_mask_overlap, update_sparsity
 from geostat.linalg import Factored
 from geostat.linalg.elementwise import expect
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 __all__ = ["ENTRY_JOBS"]
 
@@ -26,7 +27,7 @@ _CURVE = Bar("curve over 8 tolerances, 4096 x 4096", "ratio")
 
 
 def _pair() -> tuple[torch.Tensor, torch.Tensor]:
-    initial = initial_weight(_SIZE, _SIZE, np.random.default_rng(0))
+    initial = heavy_tailed_weight(_SIZE, _SIZE, np.random.default_rng(0))
     return initial, updated_weight(initial, "OPD", np.random.default_rng(1))
 
 

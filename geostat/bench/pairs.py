@@ -9,38 +9,18 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-__all__ = ["SPARSITY", "Kind", "initial_weight", "updated_weight", "write_run"]
+from geostat.nulls.published.weights import heavy_tailed_weight
+
+__all__ = ["SPARSITY", "Kind", "updated_weight", "write_run"]
 
 Kind = Literal["SFT", "OPD", "RLVR"]
 
 SPARSITY: dict[Kind, float] = {"SFT": 0.081, "OPD": 0.516, "RLVR": 0.772}
 """Unchanged fractions of shen2026, Table 1; the spectral shifts 1e-3, 1e-4 and a few 1e-5 follow."""
 
-_OUTLIERS, _RANK, _CHANNEL = 8, 16, 0.3
+_RANK, _CHANNEL = 16, 0.3
 _HALVINGS = 25
 _SAMPLE = 2**18
-
-
-def initial_weight(rows: int, cols: int, rng: np.random.Generator) -> Tensor:
-    """Draw a weight with the heavy-tailed spectrum of attention matrices.
-
-    Parameters
-    ----------
-    rows, cols : int
-        Shape.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (rows, cols), bf16.
-    """
-    scales = rng.permutation(np.arange(1.0, cols + 1) ** -0.25)
-    bulk = rng.standard_normal((rows, cols)) * scales
-    sizes = np.sqrt(1 / np.arange(1, _OUTLIERS + 1) / _OUTLIERS)
-    outliers = (rng.standard_normal((rows, _OUTLIERS)) * sizes) @ rng.standard_normal((_OUTLIERS, cols))
-    return torch.from_numpy(0.02 * (bulk / bulk.std() + 0.6 * outliers)).to(torch.bfloat16)
 
 
 def updated_weight(initial: Tensor, kind: Kind, rng: np.random.Generator, *, progress: float = 1.0) -> Tensor:
@@ -126,7 +106,7 @@ def write_run(folder: Path, shapes: dict[str, tuple[int, int]], checkpoints: int
         Glob of the checkpoints.
     """
     starts = {
-        name: initial_weight(*shape, np.random.default_rng(i))
+        name: heavy_tailed_weight(*shape, np.random.default_rng(i))
         for i, (name, shape) in enumerate(shapes.items())
     }
     _save(folder / "base", starts)

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from geostat.bench.bars import Bar, Measured
 from geostat.bench.clock import interleaved
-from geostat.bench.pairs import Kind, initial_weight, updated_weight
+from geostat.bench.pairs import Kind, updated_weight
 from geostat.bench.settings import Found, Job, Settings
 from geostat.linalg import Factored
 from geostat.linalg.products import product
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 __all__ = ["REFINEMENT_JOBS", "Refined", "refined"]
 
@@ -112,7 +113,7 @@ def _bar(size: int, kind: Kind) -> Bar:
 
 
 def _compare(size: int, settings: Settings) -> Found:
-    before = initial_weight(size, size, np.random.default_rng(0))
+    before = heavy_tailed_weight(size, size, np.random.default_rng(0))
     initial = Factored(before).svd
     k = size // 2
 

@@ -7,11 +7,12 @@ import torch
 
 from geostat.bench.bars import Bar, Measured
 from geostat.bench.clock import interleaved
-from geostat.bench.pairs import Kind, initial_weight, updated_weight
+from geostat.bench.pairs import Kind, updated_weight
 from geostat.bench.rotated import rotated_angles
 from geostat.bench.settings import Found, Job, Settings
 from geostat.linalg import Factored, principal_angles
 from geostat.linalg.factored import Side
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 __all__ = ["ROTATION_JOBS", "direct_angles"]
 
@@ -42,7 +43,7 @@ def _bar(size: int, k: int, kind: Kind) -> Bar:
 
 
 def _compare(size: int, k: int, settings: Settings) -> Found:
-    before = initial_weight(size, size, np.random.default_rng(0))
+    before = heavy_tailed_weight(size, size, np.random.default_rng(0))
     initial = Factored(before, wanted=k)
     for kind in _KINDS:
         after = updated_weight(before, kind, np.random.default_rng(1))

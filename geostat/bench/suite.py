@@ -16,7 +16,7 @@ from geostat.bench.naive import naive_suite
 from geostat.bench.pairs import write_run
 from geostat.bench.settings import Found, Job, Settings
 from geostat.checkpoints import open_checkpoint
-from geostat.trajectories.measure import measure
+from geostat.trajectories.measuring import measure
 
 __all__ = ["SUITE_JOBS", "measured_run"]
 

@@ -1,9 +1,6 @@
 """Train SFT, OPD and RLVR for several seeds, measure every checkpoint, and sum up."""
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +10,13 @@ import xarray as xr
 from tqdm import tqdm
 
 from geostat.demo.summary import Summary, summarise
-from geostat.errors import StoreError
 from geostat.lab import DEMO, Branch, Progress, Scale, save_teacher, train_runs, train_teacher
+from geostat.lab.measuring import measure_branches
 from geostat.lab.study import plan_study
+from geostat.nulls.null_result import NullResult
+from geostat.nulls.walks.diffusion import diffusion_null
 from geostat.report import panel
-from geostat.trajectories import combine, measure
+from geostat.trajectories import combine
 
 __all__ = ["RECIPES", "Demo", "run_demo"]
 
@@ -30,6 +29,8 @@ FIGURE = (
     "relative_update_norm",
     "forward_capture",
 )
+WALKS = 59
+"""Random walks behind the curves of forward capture."""
 
 
 @dataclass(frozen=True)
@@ -136,36 +137,9 @@ def _train(
         )
 
 
-def _measure_branch(base: Path, checkpoints: tuple[Path, ...], store: Path) -> None:
-    steps = [str(path) for path in checkpoints]
-    try:
-        measure(base, steps, store=store, matrices="linear", progress=False)
-    except StoreError:  # a copied demonstration: its files have other times, so they are measured anew
-        measure(base, steps, store=store, matrices="linear", resume=False, progress=False)
-
-
-def _measure(folder: Path, branches: Iterable[Branch], workers: int, show: bool) -> dict[str, Path]:
-    stores = {branch.directory.name: folder / f"{branch.directory.name}.zarr" for branch in branches}
-    jobs = [(branch.base(), branch.checkpoints(), stores[branch.directory.name]) for branch in branches]
-    with _bar(f"measuring {len(jobs)} runs", len(jobs), show, unit="run") as bar:
-        _run_all(jobs, min(workers, sum(not store.exists() for store in stores.values())), bar.update)
-    return stores
-
-
-def _run_all(
-    jobs: list[tuple[Path, tuple[Path, ...], Path]], workers: int, tick: Callable[[], object]
-) -> None:
-    """Measure in this process, or in several where that pays."""
-    if workers <= 1:
-        for job in jobs:
-            _measure_branch(*job)
-            tick()
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(_measure_branch, *job) for job in jobs]):
-            done.result()
-            tick()
+def _measure(folder: Path, branches: Sequence[Branch], workers: int, show: bool) -> dict[str, Path]:
+    with _bar(f"measuring {len(branches)} runs", len(branches), show, unit="run") as bar:
+        return measure_branches(branches, folder, workers=workers, on_done=bar.update)
 
 
 def _write(folder: Path, runs: xr.Dataset, summary: Summary) -> dict[str, Path]:
@@ -177,7 +151,7 @@ def _write(folder: Path, runs: xr.Dataset, summary: Summary) -> dict[str, Path]:
         "summary": folder / "summary.txt",
         "results": folder / "results.json",
     }
-    figure = panel(_drawn(runs), FIGURE, columns=3, x="progress")
+    figure = panel(_drawn(runs), FIGURE, columns=3, x="progress", envelopes=_walks(runs))
     figure.savefig(files["figure"], dpi=150)
     files["table"].write_text(
         summary.table.to_latex(caption=summary.caption, label="tab:geometry", standalone=True)
@@ -185,6 +159,12 @@ def _write(folder: Path, runs: xr.Dataset, summary: Summary) -> dict[str, Path]:
     files["summary"].write_text(f"{summary.table.to_text()}\n\n{summary.paragraph}\n")
     files["results"].write_text("[" + ",\n".join(result.to_json() for result in summary.results) + "]\n")
     return files
+
+
+def _walks(runs: xr.Dataset) -> dict[str, NullResult]:
+    """What random walks of the runs' norms capture of their own future."""
+    found = diffusion_null(runs, statistics=["forward_capture"], storage="fp32", n=WALKS)
+    return {name: found[name] for name in found.cells}
 
 
 def _drawn(runs: xr.Dataset) -> xr.Dataset:

@@ -1,207 +1,194 @@
 """Structure or rounding? Figures of real training as stored, under the null, through rounding, and as they were."""
 
-import csv
+import argparse
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from geostat.checkpoints import open_checkpoint
-from geostat.diagnostics import stable_rank, update_norm, update_sparsity
-from geostat.errors import SampleError
+from geostat.checkpoints import Selection
+from geostat.demo.structures.figures import merged
+from geostat.demo.structures.gates import gate_figures
+from geostat.demo.structures.latents import latent_figures
+from geostat.demo.structures.rows import RunKey, StructureRow, append_rows, runs_in, start_file
+from geostat.demo.structures.walks import walk_figures
+from geostat.demo.structures.weights import halfway, matrices_of, weights_of
+from geostat.errors import GeostatError, SampleError
 from geostat.lab import Branch
 from geostat.lab.branches import read_branch
-from geostat.linalg import Factored, factored, subspace_similarity
-from geostat.linalg.factored import Side
-from geostat.nulls.gates.gate import gate_null
-from geostat.nulls.gates.law import ANY_LAW
-from geostat.nulls.gates.request import GateStatistic
-from geostat.nulls.latents.result import LatentUpdate
-from geostat.nulls.latents.update import latent_update
+from geostat.linalg import own_arithmetic
 
-__all__ = ["StructureRow", "structure_or_rounding", "write_structure"]
+__all__ = ["MATRICES", "StructureRow", "main", "structure_or_rounding", "write_structure"]
 
-ALPHA = 0.3
-CHANNEL = 16
-_OVERLAPS: tuple[GateStatistic, ...] = ("low_magnitude_mask_overlap", "principal_mask_overlap")
-_LATENT = {"stable_rank": stable_rank, "update_norm": update_norm}
-_SIDES: tuple[Side, ...] = ("left", "right")
-_Figure = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class StructureRow:
-    """One figure of one matrix at the end of one run.
-
-    Attributes
-    ----------
-    recipe, seed, step, matrix : str or int
-        Where.
-    figure : str
-        Identifier.
-    observed : float
-        Of the bf16 files.
-    null, p_value : float or None
-        What an update that ignores W_0 gives at this density, and how likely it is to come as far out.
-    latent, low, high : float or None
-        Estimate from the bf16 files of what it was before rounding, with its 95% interval.
-    true : float or None
-        Of the fp32 masters.
-    true_excess : float or None
-        Excess of the masters over the permutation null, for which nothing was rounded.
-    """
-
-    recipe: str
-    seed: int
-    step: int
-    matrix: str
-    figure: str
-    observed: float
-    null: float | None = None
-    p_value: float | None = None
-    latent: float | None = None
-    low: float | None = None
-    high: float | None = None
-    true: float | None = None
-    true_excess: float | None = None
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """One matrix: its start, its end as stored and as trained."""
-
-    initial: Factored
-    stored: Factored
-    trained: Factored
+MATRICES = ("*attention.query", "*attention.value")
+"""Of every layer; all 12 of the demo's model take four times as long."""
+RECIPES = ("sft", "opd", "rlvr")
+_HALFWAY = "similarity_to_end"
 
 
 def structure_or_rounding(
-    study: str | os.PathLike[str],
+    studies: Sequence[str | os.PathLike[str]],
     *,
-    recipes: tuple[str, ...] = ("sft", "opd", "rlvr"),
+    recipes: tuple[str, ...] = RECIPES,
     seeds: int | None = None,
-) -> Iterator[StructureRow]:
+    matrices: Selection = MATRICES,
+    without: Collection[RunKey] = (),
+    rng: int = 0,
+) -> Iterator[list[StructureRow]]:
     """Compare what bf16 files say of real runs with the fp32 masters that they were rounded from.
 
     Parameters
     ----------
-    study : path
-        Written by `geostat.lab.train_runs` with ``dtypes=("bf16", "fp32")``.
+    studies : sequence of path
+        Written by `geostat.lab.train_runs` with ``dtypes=("bf16", "fp32")``, from the same base. A run that several
+        hold (of one recipe, learning rate and seed) is taken from the first.
     recipes : tuple of str
         Which runs.
     seeds : int, optional
         How many of each; all by default.
+    matrices : str, sequence of str or callable
+        As in `geostat.measure`.
+    without : collection of tuple
+        Recipe, learning rate and seed of runs that are left out.
+    rng : int
+        Seed of nulls and estimates, the same for each matrix, so that a run's rows do not depend on other runs.
 
     Yields
     ------
-    StructureRow
-        Matrix by matrix, at the last checkpoint of each run.
+    list of StructureRow
+        Of one run: matrix by matrix, at the last checkpoint; similarities to it, at the last of the first half.
 
     Raises
     ------
     SampleError
-        If the study holds no such run in both storages.
+        If the studies hold no such run in both storages.
     """
-    found = [branch for branch in _branches(Path(study)) if branch.recipe in recipes]
-    chosen = [branch for branch in found if seeds is None or branch.seed < seeds]
+    chosen = [
+        branch
+        for branch in _branches([Path(study) for study in studies])
+        if branch.recipe in recipes and (seeds is None or branch.seed < seeds)
+    ]
     if not chosen:
         raise SampleError(
-            f"{study} holds no run of {', '.join(recipes)} in both bf16 and fp32. Train it with "
-            'geostat.lab.train_runs(..., dtypes=("bf16", "fp32")).'
+            f"{', '.join(map(str, studies))} hold no run of {', '.join(recipes)} in both bf16 and fp32. Train them "
+            'with geostat.lab.train_runs(..., dtypes=("bf16", "fp32")).'
         )
     for branch in chosen:
-        yield from _of_branch(branch)
+        if _key(branch) not in without:
+            yield _of_branch(branch, matrices, rng)
 
 
-def _branches(study: Path) -> list[Branch]:
-    read = [read_branch(each) for each in sorted(study.iterdir()) if each.is_dir()]
-    return [each for each in read if each is not None and {"bf16", "fp32"} <= set(each.dtypes)]
+def _branches(studies: Sequence[Path]) -> list[Branch]:
+    places = [each for study in studies for each in sorted(study.iterdir()) if each.is_dir()]
+    read = [branch for branch in map(read_branch, places) if branch is not None]
+    found: dict[RunKey, Branch] = {}
+    for branch in read:
+        if {"bf16", "fp32"} <= set(branch.dtypes):
+            found.setdefault(_key(branch), branch)
+    return list(found.values())
 
 
-def _of_branch(branch: Branch) -> Iterator[StructureRow]:
-    step = branch.saved_steps[-1]
-    start, stored, trained = (
-        open_checkpoint(path)
-        for path in (branch.base(), branch.checkpoints()[-1], branch.checkpoints("fp32")[-1])
-    )
-    for name in start:
-        if name.startswith("blocks.") and len(start.shape(name)) == 2:
-            weights = _Weights(factored(start[name]), factored(stored[name]), factored(trained[name]))
-            for row in (*_sparsity(weights), *_overlaps(weights), *_latent(weights)):
-                yield StructureRow(branch.recipe, branch.seed, step, name, **row)
+def _key(branch: Branch) -> RunKey:
+    return branch.recipe, branch.settings.learning_rate, branch.seed
 
 
-def _sparsity(weights: _Weights) -> Iterator[_Figure]:
-    null = gate_null(weights.initial, weights.stored, statistic="update_sparsity", method="law")
-    yield {
-        "figure": "update_sparsity",
-        "observed": update_sparsity(weights.initial, weights.stored),
-        "null": float(null.null_mean.sel(law=ANY_LAW)),
-        "true": update_sparsity(weights.initial, weights.trained, space="raw"),
-    }
-
-
-def _overlaps(weights: _Weights) -> Iterator[_Figure]:
-    for name in _OVERLAPS:
-        null = gate_null(weights.initial, weights.stored, statistic=name, alpha=ALPHA)
-        masters = gate_null(
-            weights.initial, weights.trained, statistic=name, alpha=ALPHA, method="permutation", n=99
-        )
-        yield {
-            "figure": name,
-            "observed": float(null.observed),
-            "null": float(null.null_mean),
-            "p_value": float(null.p_value),
-            "true_excess": float(masters.excess),
-        }
-
-
-def _latent(weights: _Weights) -> Iterator[_Figure]:
-    found = latent_update(weights.initial, weights.stored, K=CHANNEL)
-    stored, trained = (each.minus(weights.initial) for each in (weights.stored, weights.trained))
-    for name, measured in _LATENT.items():
-        told = found[name].to_xarray()
-        ends = {"latent": told.estimate, "low": told.low, "high": told.high}
-        yield {
-            "figure": name,
-            "observed": float(measured(stored)),
-            "true": float(measured(trained)),
-            **{key: float(each) for key, each in ends.items()},
-        }
-    yield from _channels(found, stored, trained)
-
-
-def _channels(found: LatentUpdate, stored: Factored, trained: Factored) -> Iterator[_Figure]:
-    """How much of the true channel the stored one holds, and the one seen through rounding."""
-    for side, channel in zip(_SIDES, (found.left, found.right), strict=True):
-        truth = trained.vectors(CHANNEL, side)
-        yield {
-            "figure": f"similarity_to_true_channel_{side}",
-            "observed": subspace_similarity(stored.vectors(CHANNEL, side), truth),
-            "latent": None if channel is None else subspace_similarity(channel, truth),
-            "true": 1.0,
-        }
+@own_arithmetic()
+def _of_branch(branch: Branch, matrices: Selection, rng: int) -> list[StructureRow]:
+    refs = matrices_of(branch, matrices)
+    walks = walk_figures(branch, refs, rng=rng)
+    end, middle = branch.saved_steps[-1], halfway([step for step in branch.saved_steps if step > 0])
+    rows = []
+    for ref in refs:
+        weights = weights_of(branch, ref)
+        figures = merged(gate_figures(weights, rng=rng), latent_figures(weights, rng=rng), walks[ref.name])
+        for name, values in figures.items():
+            step = middle if name.startswith(_HALFWAY) and middle is not None else end
+            rows.append(StructureRow(*_key(branch), step, ref.name, name, rng, **values))
+    return rows
 
 
 def write_structure(
-    studies: Mapping[str, str | os.PathLike[str]], path: str | os.PathLike[str], *, seeds: int | None = None
+    studies: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    seeds: int | None = None,
+    matrices: Selection = MATRICES,
+    resume: bool = False,
+    rng: int = 0,
+    report: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Write the rows of several studies to one CSV file, as they come.
+    """Write the rows of several studies to one CSV file, run by run.
 
     Parameters
     ----------
-    studies : mapping of str to path
-        Name of a study -> its folder.
+    studies, seeds, matrices, rng
+        As in `structure_or_rounding`.
     path : path
-        The file; replaced.
-    seeds : int, optional
-        How many runs of each recipe; all by default.
+        The file; replaced, unless it is resumed.
+    resume : bool
+        Keep what the file holds, and compute the runs that it lacks.
+    report : callable
+        Takes one line for each run.
+
+    Raises
+    ------
+    SampleError
+        As in `structure_or_rounding`; or if the file to be resumed holds something else.
     """
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["study", *(each.name for each in fields(StructureRow))])
-        writer.writeheader()
-        for study, folder in studies.items():
-            for row in structure_or_rounding(folder, seeds=seeds):
-                writer.writerow({"study": study} | asdict(row))
-                file.flush()
+    there = resume and Path(path).exists()
+    done = runs_in(path) if there else frozenset()
+    found = structure_or_rounding(studies, seeds=seeds, matrices=matrices, without=done, rng=rng)
+    began = time.process_time()
+    for count, rows in enumerate(found):
+        if not there and count == 0:
+            start_file(path)
+        append_rows(path, rows)
+        recipe, rate, seed = rows[0].run
+        report(
+            f"{recipe}-{seed}, learning rate {rate:g}: {len(rows)} rows, {time.process_time() - began:.0f} s"
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the table: ``python -m geostat.demo.structure STUDY ... -o FILE``.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the command.
+
+    Returns
+    -------
+    int
+        Exit code: 2 where the call is wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m geostat.demo.structure",
+        description="Compare what bf16 files say of real runs with the fp32 masters that they were rounded from.",
+    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="written by geostat.lab.train_runs")
+    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser.add_argument("--seeds", type=int, help="runs of each recipe; all by default")
+    parser.add_argument("--matrices", nargs="+", default=list(MATRICES), help="names or globs")
+    parser.add_argument("--seed", type=int, default=0, help="of nulls and estimates")
+    parser.add_argument("--resume", action="store_true", help="keep the runs that the file holds")
+    asked = parser.parse_args(arguments)
+    try:
+        write_structure(
+            asked.studies,
+            asked.output,
+            seeds=asked.seeds,
+            matrices=asked.matrices,
+            resume=asked.resume,
+            rng=asked.seed,
+            report=lambda line: print(line, flush=True),
+        )
+    except (GeostatError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

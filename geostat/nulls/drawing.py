@@ -74,7 +74,8 @@ def draw_envelope(axes: "Axes", result: "NullResult", *, x: str = "step") -> Non
     for rows in _lines(result).values():
         if rows[0].get(x) is None:
             raise SampleError(f"the envelope has no {x} to be drawn along. It holds {list(result.labels())}.")
-        across, low, high, mean = _columns(rows, x, "low", "high", "null_mean")
+        known = [row for row in rows if math.isfinite(float(row["null_mean"]))]
+        across, low, high, mean = _columns(known, x, "low", "high", "null_mean")
         axes.fill_between(across, low, high, color="0.85", linewidth=0, zorder=0)
         axes.plot(across, mean, color="0.55", linewidth=0.9, linestyle=(0, (4.0, 2.0)), zorder=1)
 

@@ -66,8 +66,9 @@ def sources_digest() -> str:
     """Short hash of all code that figures rest on: results of other code are not kept."""
     import geostat
 
-    package = Path(inspect.getfile(geostat)).parent / "statistics"
+    package = Path(inspect.getfile(geostat)).parent
+    folders = [package / "linalg", package / "nulls", package / "statistics", HERE / "bars"]
     digest = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *(HERE / "bars").rglob("*.py")]):
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

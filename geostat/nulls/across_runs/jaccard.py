@@ -134,6 +134,11 @@ def jaccard_test(
         assumptions=(
             "The two runs are independent of each other given the strata.",
             "Within a run, entries may depend on each other along rows and along columns.",
+            *(
+                ("All together: entries of different matrices do not depend on each other.",)
+                if n_matrices > 1
+                else ()
+            ),
         ),
         settings={"strata": tuple(chosen), "matrices": str(matrices), "runs": names},
     )

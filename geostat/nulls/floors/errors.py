@@ -9,7 +9,7 @@ from torch import Tensor
 from geostat.linalg.rounding_cells import RoundingCells, rounding_cells
 from geostat.nulls.across_runs.agreement_density import scale_for_density, stored_update
 
-__all__ = ["BOTH_ENDS", "ONE_END", "THIS_DENSITY", "VANISHING", "draw_errors", "error_variance"]
+__all__ = ["BOTH_ENDS", "KINDS", "ONE_END", "THIS_DENSITY", "VANISHING", "draw_errors", "error_variance"]
 
 VANISHING = "vanishing update"
 """W_0 was stored exactly, and what changed is lost: the pair is equal."""
@@ -19,6 +19,7 @@ ONE_END = "one end"
 """W_0 was stored exactly; every entry of W_t is off by an error uniform in its cell."""
 BOTH_ENDS = "both ends"
 """Both were rounded from weights with more digits: two independent errors."""
+KINDS = (VANISHING, THIS_DENSITY, ONE_END, BOTH_ENDS)
 
 
 def draw_errors(

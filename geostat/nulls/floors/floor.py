@@ -1,6 +1,7 @@
 """Angles, ranks, norms and energies that storage rounding alone gives."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -16,14 +17,7 @@ from geostat.linalg.factored import require_same_shape
 from geostat.nulls.across_runs.agreement_density import rounded
 from geostat.nulls.building import variable_of
 from geostat.nulls.floors.closed import closed_form
-from geostat.nulls.floors.errors import (
-    BOTH_ENDS,
-    ONE_END,
-    THIS_DENSITY,
-    VANISHING,
-    draw_errors,
-    error_variance,
-)
+from geostat.nulls.floors.errors import KINDS, THIS_DENSITY, VANISHING, draw_errors, error_variance
 from geostat.nulls.floors.prediction import prediction
 from geostat.nulls.floors.result import DIAGNOSTICS_WITH_FLOOR, NoiseFloor
 from geostat.protocols import Protocol, protocol as look_up
@@ -44,6 +38,7 @@ def noise_floor(
     *,
     updated: MatrixLike | None = None,
     diagnostics: Iterable[str] | None = None,
+    rounding: Iterable[str] | None = None,
     protocol: str | Protocol = "shen2026",
     n: int = 8,
     level: float = 0.95,
@@ -82,6 +77,8 @@ def noise_floor(
         Which of max_principal_angle, mean_principal_angle, normalized_spectral_shift, update_norm,
         relative_update_norm, top_k_energy, stable_rank, effective_rank, principal_subspace_energy; all by
         default.
+    rounding : iterable of str, optional
+        Which of the cases above; all by default, and "this density" where `updated` is given.
     protocol : str or Protocol
         Sizes and sides of subspaces.
     n : int
@@ -122,7 +119,7 @@ def noise_floor(
     ('0.0002', 0.0)
     """
     check_level(level)
-    names = _checked_names(diagnostics)
+    names, kinds = _checked_names(diagnostics), _checked_kinds(rounding, updated)
     convention = look_up(protocol)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
         raise SampleError(f"n={n!r} draws have no spread. Pass 2 or more.")
@@ -137,7 +134,8 @@ def noise_floor(
         if start.is_zero:
             raise SampleError("noise_floor: initial is zero in every entry, so no figure is relative to it.")
         density = None if updated is None else _density(start, factored(updated), _DTYPES[dtype])
-        draws = _draws(stored, start, density, names, convention, int(n), generator)
+        errors = (each for _ in range(int(n)) for each in draw_errors(stored, density, generator))
+        draws = _draws(start, errors, names, kinds, convention)
         variances = error_variance(stored)
         cells = {name: _cells(name, draws[name], start, variances, convention, level) for name in names}
     return NoiseFloor(
@@ -173,6 +171,17 @@ def _checked_names(diagnostics: Iterable[str] | None) -> list[str]:
     return names
 
 
+def _checked_kinds(rounding: Iterable[str] | None, updated: MatrixLike | None) -> list[str]:
+    known = [kind for kind in KINDS if kind != THIS_DENSITY or updated is not None]
+    chosen = set((rounding,) if isinstance(rounding, str) else known if rounding is None else rounding)
+    if not chosen or not chosen <= set(known):
+        raise SampleError(
+            f"noise_floor was asked for rounding={sorted(chosen)}. Choose among {known}"
+            f"{'' if updated is not None else f', or pass updated= for {THIS_DENSITY!r}'}."
+        )
+    return [kind for kind in known if kind in chosen]
+
+
 def _density(start: Factored, updated: Factored, dtype: torch.dtype) -> float:
     require_same_shape(start, updated)
     changed = rounded(updated.values, dtype).to(torch.float64) != start.values
@@ -187,29 +196,26 @@ def _density(start: Factored, updated: Factored, dtype: torch.dtype) -> float:
 
 
 def _draws(
-    stored: Tensor,
     start: Factored,
-    density: float | None,
+    errors: Iterable[tuple[str, Tensor]],
     names: list[str],
+    kinds: list[str],
     convention: Protocol,
-    n: int,
-    rng: np.random.Generator,
 ) -> Mapping[str, dict[str, tuple[list[Floats], str]]]:
     """Per diagnostic and kind of error: figures of every draw, and why one is missing."""
-    found: dict[str, dict[str, tuple[list[Floats], str]]] = {name: {} for name in names}
-
-    def measure(kind: str, error: Tensor) -> None:
-        update = factored(error)
-        operands = {"initial": start, "updated": factored(start.values + error), "update": update}
+    found: dict[str, dict[str, tuple[list[Floats], str]]] = {
+        name: {kind: ([], "") for kind in kinds} for name in names
+    }
+    nothing = (VANISHING, torch.zeros_like(start.values))
+    for kind, error in (each for each in chain([nothing], errors) if each[0] in kinds):
+        operands = {"initial": start, "updated": factored(start.values + error), "update": factored(error)}
         for name in names:
             values, reason = evaluate(DIAGNOSTICS[name], operands, convention)
-            figures, _ = found[name].setdefault(kind, ([], reason.sentence if reason.value else ""))
-            figures.append(values)
-
-    measure(VANISHING, torch.zeros_like(start.values))
-    for _ in range(n):
-        for kind, error in draw_errors(stored, density, rng):
-            measure(kind, error)
+            figures, told = found[name][kind]
+            found[name][kind] = (
+                [*figures, values],
+                told if figures else reason.sentence if reason.value else "",
+            )
     return found
 
 
@@ -222,7 +228,7 @@ def _cells(
     level: float,
 ) -> xr.Dataset:
     fields = swept_fields(DIAGNOSTICS[name], convention)
-    kinds = [kind for kind in (VANISHING, THIS_DENSITY, ONE_END, BOTH_ENDS) if kind in draws]
+    kinds = list(draws)
     text = np.dtypes.StringDType()
     coords: dict[str, Any] = {"rounding": np.array(kinds, dtype=text)}
     for field in fields:

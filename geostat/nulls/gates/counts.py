@@ -75,13 +75,14 @@ def gate_counts(
     """
     pair = sixteen_bit_pair(initial, updated)
     key = ("magnitude frequencies", pair.mantissa_bits)
+    frequencies = initial.remember(key, lambda: magnitude_frequencies(pair))
     bins = magnitude_bins(
-        initial.remember(key, lambda: magnitude_frequencies(pair)),
+        frequencies,
         mantissa_bits=pair.mantissa_bits,
         smallest_exponent=pair.smallest_exponent,
         edges=edges,
     )
-    return count_steps(pair, bins, mask)
+    return count_steps(pair, bins, mask, zeros=bool(frequencies[0]))
 
 
 def magnitude_frequencies(pair: SixteenBit) -> Integers:
@@ -104,7 +105,9 @@ def magnitude_frequencies(pair: SixteenBit) -> Integers:
     return counts
 
 
-def count_steps(pair: SixteenBit, bins: MagnitudeBins, mask: Ranking | None = None) -> GateCounts:
+def count_steps(
+    pair: SixteenBit, bins: MagnitudeBins, mask: Ranking | None = None, *, zeros: bool = True
+) -> GateCounts:
     """Count steps between neighbouring 16-bit numbers, in one pass.
 
     Parameters
@@ -115,6 +118,8 @@ def count_steps(pair: SixteenBit, bins: MagnitudeBins, mask: Ranking | None = No
         Bins of W_0's magnitude.
     mask : Ranking, optional
         Levels of the entries in a mask that magnitude does not determine.
+    zeros : bool
+        Whether W_0 may hold zeros.
 
     Returns
     -------
@@ -129,23 +134,28 @@ def count_steps(pair: SixteenBit, bins: MagnitudeBins, mask: Ranking | None = No
     rows = np.zeros((n_rows, size), dtype=np.int64)
     columns = np.zeros((n_columns, size), dtype=np.int64)
     diagonals = np.zeros((max(n_rows, n_columns), size), dtype=np.int64)
-    packed = torch.from_numpy(bins.packed)
+    packed = torch.from_numpy(np.tile(bins.packed, 2))  # by the whole pattern, its sign included
     edges = -(-np.arange(n_rows + 1) * m // n_rows)
+    before, after = (each.view(torch.int16) for each in pair)
+    room = torch.empty((int(np.diff(edges).max()), n), dtype=torch.int32)
     for group in range(n_rows):
-        index = torch.cat(
-            [
-                _codes(pair, packed, part).view(-1, n) + offset
-                for part in _blocks(edges[group], edges[group + 1], n)
-            ]
-        )
+        first, last = edges[group], edges[group + 1]
+        index = room[: last - first]
+        for part in _blocks(first, last, n):
+            codes = _codes(before[part].reshape(-1), after[part].reshape(-1), packed, zeros)
+            torch.add(codes.view(-1, n), offset, out=index[part.start - first : part.stop - first])
         if mask is not None:
-            levels = mask.levels(slice(edges[group], edges[group + 1])).astype(np.int32)
+            levels = mask.levels(slice(first, last)).astype(np.int32)
             index += torch.from_numpy(levels).view(-1, n) * bins.n_codes
         cells = torch.bincount(index.view(-1), minlength=n_columns * size)
         grid = cells.numpy().reshape(n_columns, size)
         rows[group] = grid.sum(axis=0)
         columns += grid
-        diagonals[(np.arange(n_columns) + group) % len(diagonals)] += grid
+        before_turn = min(
+            n_columns, len(diagonals) - group
+        )  # the grid's columns, turned by one for each row of it
+        diagonals[group : group + before_turn] += grid[:before_turn]
+        diagonals[: n_columns - before_turn] += grid[before_turn:]
     return GateCounts(
         bins, *(each.reshape(-1, n_levels, bins.n_codes) for each in (rows, columns, diagonals))
     )
@@ -156,14 +166,14 @@ def _blocks(first: int, last: int, n: int) -> list[slice]:
     return [slice(start, min(start + height, last)) for start in range(first, last, height)]
 
 
-def _codes(pair: SixteenBit, packed: Tensor, rows: slice) -> Tensor:
-    """Code of every entry: its bin, and by how many representable numbers it moved, flat."""
-    before, after = (each[rows].view(torch.int16).reshape(-1) for each in pair)
-    magnitude = before & _MAGNITUDE
-    other_sign = (before ^ after).bitwise_right_shift_(15).bitwise_and_(_MAGNITUDE)
-    step = (after & _MAGNITUDE).sub_(magnitude).abs_().bitwise_or_(other_sign)
-    if int(magnitude.min()) == 0:
+def _codes(before: Tensor, after: Tensor, packed: Tensor, zeros: bool) -> Tensor:
+    """Code of every entry: its bin, and by how many representable numbers it moved, flat.
+
+    Patterns of one sign differ by as many as numbers lie between them; those of two signs by more than is counted.
+    """
+    step = (after - before).clamp_(-LARGEST_CODED_STEP, LARGEST_CODED_STEP).abs_()
+    if zeros:
         step[((before | after) & _MAGNITUDE) == 0] = 0  # zeros of two signs are one number
-    codes = packed.index_select(0, magnitude.to(torch.int32))
-    step = torch.minimum(step, (codes & LARGEST_CODED_STEP).to(torch.int16))
+    codes = packed.index_select(0, before.view(torch.uint16).to(torch.int32))
+    torch.minimum(step, (codes & LARGEST_CODED_STEP).to(torch.int16), out=step)
     return codes.bitwise_right_shift_(STEP_BITS).add_(step)

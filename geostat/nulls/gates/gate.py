@@ -288,7 +288,8 @@ def _cells(seen: Floats, expected: Expected, width: float, p_value: Floats, aske
 
 def _cells_of_draws(seen: Floats, draws: Floats, asked: GateRequest) -> xr.Dataset:
     mean, sd = draws.mean(axis=0), draws.std(axis=0, ddof=1)
-    beyond = (np.abs(draws - mean) >= np.abs(seen - mean)).sum(axis=0)
+    centre = np.vstack([draws, seen]).mean(axis=0)  # of all, as they are exchangeable under the null
+    beyond = (np.abs(draws - centre) >= np.abs(seen - centre)).sum(axis=0)
     low, high = np.quantile(draws, [(1 - asked.level) / 2, (1 + asked.level) / 2], axis=0)
     cells = _cells(seen, Expected(mean, sd), 0.0, (1 + beyond) / (1 + len(draws)), asked)
     return cells.assign(low=("alpha", low), high=("alpha", high))

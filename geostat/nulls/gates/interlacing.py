@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from geostat.nulls.gates.bins import HIGH, LOW
 from geostat.nulls.gates.counts import GateCounts
@@ -23,6 +24,8 @@ _LEAST_INFLATION = 0.5
 """Below this an estimated factor on binomial variances is chance: blocks are few."""
 
 Floats = npt.NDArray[np.float64]
+Contrasts = sparse.csr_array
+"""One comparison a row, nearly all of two readings."""
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
@@ -64,12 +67,12 @@ class _Estimates:
     covariance: Floats
     entrywise: Floats
 
-    def standardized(self, contrasts: Floats) -> Floats:
+    def standardized(self, contrasts: Contrasts) -> Floats:
         variance = np.maximum(_variances(contrasts, self.covariance), _variances(contrasts, self.entrywise))
         return np.asarray(contrasts @ self.value / np.sqrt(variance))
 
     def draws(
-        self, contrasts: Floats, n: int, generator: np.random.Generator
+        self, contrasts: Contrasts, n: int, generator: np.random.Generator
     ) -> Iterator[npt.NDArray[np.float32]]:
         """Standardised contrasts under the null, some draws at a time."""
         values, vectors = np.linalg.eigh(self.covariance)
@@ -146,12 +149,14 @@ def _within(counts: GateCounts, n: int, generator: np.random.Generator) -> tuple
     inflation = max(_LEAST_INFLATION, float((np.diag(clustered) / np.diag(entrywise)).mean()))
     value = _shares(high)[usable] - _shares(low)[usable]
     difference = _Estimates(value, inflation * entrywise, inflation * entrywise)
-    contrasts = np.vstack([np.eye(len(difference.value)), *_weighted_mean(low, high, usable)])
+    contrasts = sparse.csr_array(
+        np.vstack([np.eye(len(difference.value)), *_weighted_mean(low, high, usable)])
+    )
     z = float(np.abs(difference.standardized(contrasts)).max())
     beyond = sum(
         int((np.abs(draws).max(axis=1) >= z).sum()) for draws in difference.draws(contrasts, n, generator)
     )
-    return z, (1 + beyond) / (1 + n), len(contrasts)
+    return z, (1 + beyond) / (1 + n), contrasts.shape[0]
 
 
 def _between(found: Readings, n: int, generator: np.random.Generator) -> tuple[float, float, int]:
@@ -170,12 +175,13 @@ def _between(found: Readings, n: int, generator: np.random.Generator) -> tuple[f
     entrywise = _entrywise(found, usable)
     influences = (_influence(side, found, usable) for side in (found.rows, found.columns))
     shares = _Estimates(_shares(found)[usable], _two_way(influences, entrywise), entrywise)
-    contrasts = np.zeros((len(earlier), len(threshold)))
-    contrasts[np.arange(len(earlier)), later] = 1.0
-    contrasts[np.arange(len(earlier)), earlier] = -1.0
+    signs, rows = np.repeat([1.0, -1.0], len(earlier)), np.tile(np.arange(len(earlier)), 2)
+    contrasts = sparse.csr_array(
+        (signs, (rows, np.concatenate([later, earlier]))), shape=(len(earlier), len(threshold))
+    )
     z = float(shares.standardized(contrasts).max())
     beyond = sum(int((draws.max(axis=1) >= z).sum()) for draws in shares.draws(contrasts, n, generator))
-    return z, (1 + beyond) / (1 + n), len(contrasts)
+    return z, (1 + beyond) / (1 + n), contrasts.shape[0]
 
 
 def _neighbours(threshold: Floats, binade: Indices) -> tuple[Indices, Indices]:
@@ -230,5 +236,5 @@ def _weighted_mean(low: Readings, high: Readings, usable: Flags) -> list[Floats]
     return [weight / weight.sum()] if np.count_nonzero(weight) > 1 else []
 
 
-def _variances(contrasts: Floats, covariance: Floats) -> Floats:
-    return np.asarray(((contrasts @ covariance) * contrasts).sum(axis=1))
+def _variances(contrasts: Contrasts, covariance: Floats) -> Floats:
+    return np.asarray(contrasts.multiply(contrasts @ covariance).sum(axis=1))

@@ -29,8 +29,13 @@ class Draws:
         Of the figures.
     mean : torch.Tensor
         Shape (m, n): mean of the drawn updates.
+    early : torch.Tensor
+        Mean of the first half of them.
     channels : mapping of str to list of torch.Tensor
         Per side the channel of each draw.
+    noiseless : torch.Tensor or None
+        As `values`, of the low-rank parts alone, where the noise is lost in their own uncertainty, or as small as
+        a chain lets it be: then there may be none. None where some draws resolve it.
     last : Latent
         State of the chain at its end.
     """
@@ -38,23 +43,27 @@ class Draws:
     values: Tensor
     names: tuple[str, ...]
     mean: Tensor
+    early: Tensor
     channels: Mapping[Side, list[Tensor]]
+    noiseless: Tensor | None
     last: Latent
 
-    def certainty(self, channels: Channels) -> Tensor:
+    def certainty(self, channels: Channels, *, start: int = 0) -> Tensor:
         """Similarity of given channels with those of the draws.
 
         Parameters
         ----------
         channels : mapping of str to torch.Tensor
             Per side.
+        start : int
+            First draw that is compared.
 
         Returns
         -------
         torch.Tensor
             Shape (draw, side).
         """
-        found = [[subspace_similarity(channels[s], each) for each in self.channels[s]] for s in SIDES]
+        found = [[subspace_similarity(channels[s], each) for each in self.channels[s][start:]] for s in SIDES]
         return torch.tensor(found, dtype=torch.float64).mT
 
 
@@ -92,19 +101,30 @@ def drawn(
     """
     values: list[Tensor] = []
     names: tuple[str, ...] = ()
-    total = torch.zeros_like(cells.low)
+    smooth: list[Tensor] = []
+    total = early = torch.zeros_like(cells.low)
     channels: dict[Side, list[Tensor]] = {side: [] for side in SIDES}
     for state in _states(cells, latent, before, count, rng):
         mean = state.mean
-        noise = draw_in_cells((cells.low - mean) / state.noise, (cells.high - mean) / state.noise, rng)
-        update = mean + state.noise * noise
+        sd = state.sd
+        update = mean + sd * draw_in_cells((cells.low - mean) / sd, (cells.high - mean) / sd, rng)
         found = figures(update, compared, K=K)
         values.append(found.values)
         names = found.names
-        total += update
+        if len(smooth) == len(values) - 1 and _hides_noise(state):
+            smooth.append(figures(mean, compared, K=K).values)
+        total = total + update
+        if len(values) == count // 2:
+            early = total / len(values)
         for side in SIDES:
             channels[side].append(found.channels[side])
-    return Draws(torch.stack(values), names, total / count, channels, state)
+    noiseless = torch.stack(smooth) if len(smooth) == count else None
+    return Draws(torch.stack(values), names, total / count, early, channels, noiseless, state)
+
+
+def _hides_noise(latent: Latent) -> bool:
+    slack = float(latent.left_slack.mean() + latent.right_slack.mean()) if latent.rank else 0.0
+    return latent.least or float((latent.sd**2).mean()) < slack
 
 
 def _states(
@@ -133,4 +153,4 @@ def predicted(latent: Latent, rng: np.random.Generator) -> Tensor:
     """
     mean = latent.mean
     normal = torch.from_numpy(rng.standard_normal(tuple(mean.shape))).to(mean.device)
-    return mean + latent.noise * normal
+    return mean + latent.sd * normal

@@ -111,9 +111,10 @@ def interval(name: str, chains: Sequence[Tensor], errors: Sequence[float], *, le
 
     With mean and standard deviation of a chain's draws and the mean error of R rehearsals,
 
-    .. math:: \bar x - \bar e \pm t_{D - 1} \, \hat\sigma \sqrt{1 + 1/R}
+    .. math:: \bar x - \bar e \pm \sqrt{t_{D - 1}^2 \, \hat\sigma^2 (1 + 1/R) + \bar e^2}
 
-    on a log scale for norms and ranks; the hull over chains, and its middle as the estimate.
+    (a correction is no surer than it is large) on a log scale for norms and ranks; the hull over chains, and its
+    middle as the estimate.
 
     Parameters
     ----------
@@ -136,7 +137,8 @@ def interval(name: str, chains: Sequence[Tensor], errors: Sequence[float], *, le
     bias, spread = (float(np.mean(errors)), 1 + 1 / len(errors)) if errors else (0.0, 1.0)
     ends = []
     for chain in chains:
-        half = float(stats.t.ppf((1 + level) / 2, len(chain) - 1)) * float(chain.std()) * math.sqrt(spread)
+        quantile = float(stats.t.ppf((1 + level) / 2, len(chain) - 1))
+        half = math.hypot(quantile * float(chain.std()) * math.sqrt(spread), bias)
         middle = float(chain.mean()) - bias
         ends.append((middle - half, middle + half))
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)

@@ -11,11 +11,12 @@ from torch import Tensor
 from geostat.linalg import factored
 from geostat.linalg.rounding_cells import RoundingCells
 from geostat.nulls.latents.model import Latent, moments, swept
+from geostat.nulls.latents.undetected import edge_under_signs
 
 __all__ = ["fitted", "with_hidden_directions"]
 
-FLIPS = 4
-"""Random signs from which the edge of the noise is taken."""
+SURE = 2.0
+"""How far beyond the edge a direction stands out: largest singular values vary by about 1 / 4 of this unit."""
 ROUNDS = 8
 """Rounds in which directions are added."""
 SETTLING = 4
@@ -80,7 +81,9 @@ def with_hidden_directions(cells: RoundingCells, latent: Latent, count: int) -> 
         With half the size that a Newton step gives the new ones.
     """
     room = min(count, min(cells.low.shape) - latent.rank)
-    return latent if room <= 0 else _added(cells, latent, room, lambda values: room, share=0.5)
+    if room <= 0:
+        return latent
+    return _settled(cells, _added(cells, latent, room, lambda values: room, share=0.5), SETTLING)
 
 
 def _settled(cells: RoundingCells, latent: Latent, sweeps: int) -> Latent:
@@ -95,7 +98,16 @@ def _without_directions(cells: RoundingCells) -> Latent:
     middle = (cells.low + cells.high) / 2
     empty = middle.new_zeros
     size = float(torch.linalg.vector_norm(middle)) / math.sqrt(middle.numel())
-    latent = Latent(empty((len(middle), 0)), empty((middle.shape[1], 0)), size)
+    rows, cols = middle.shape
+    latent = Latent(
+        left=empty((rows, 0)),
+        right=empty((cols, 0)),
+        noise=size,
+        rows=empty(rows),
+        cols=empty(cols),
+        left_slack=empty(rows),
+        right_slack=empty(cols),
+    )
     return _settled(cells, latent, LONGEST)
 
 
@@ -103,7 +115,8 @@ def _with_directions(cells: RoundingCells, latent: Latent, max_rank: int, rng: n
     room = max_rank - latent.rank
     if room <= 0:
         return latent
-    edge = _edge(moments(cells, latent).mean / latent.noise, rng)
+    score = moments(cells, latent).mean / latent.sd
+    edge = edge_under_signs(score, rng) * (1 + SURE / math.pow(min(score.shape), 2 / 3))
     return _added(cells, latent, room, lambda values: int((values > edge).sum()))
 
 
@@ -112,14 +125,14 @@ def _added(
 ) -> Latent:
     """Leading singular vectors of the score, as long as one Newton step along each makes them."""
     found = moments(cells, latent)
-    score = factored(found.mean / latent.noise)
+    score = factored(found.mean / latent.sd)
     score.wanted = room
     values = score.leading_values(room)
     added = count(values)
     if added == 0:
         return latent
     left, right = score.vectors(added, "left"), score.vectors(added, "right")
-    weighted = (left**2).mT @ ((1 - found.variance) / latent.noise**2)
+    weighted = (left**2).mT @ ((1 - found.variance) / latent.sd**2)
     sizes = share * values[:added] / (weighted * (right**2).mT).sum(dim=1)
     scale = math.sqrt(len(left))
     return replace(
@@ -127,10 +140,3 @@ def _added(
         left=torch.cat([latent.left, left * scale], dim=1),
         right=torch.cat([latent.right, right * (sizes / scale)], dim=1),
     )
-
-
-def _edge(score: Tensor, rng: np.random.Generator) -> float:
-    """Largest singular value under random signs, and how far it varies from draw to draw."""
-    signs = (torch.from_numpy(rng.choice((-1.0, 1.0), tuple(score.shape))) for _ in range(FLIPS))
-    largest = [float(factored(score * sign.to(score.device)).leading_values(1)[0]) for sign in signs]
-    return float(np.mean(largest)) * (1 + 2 / math.pow(min(score.shape), 2 / 3))

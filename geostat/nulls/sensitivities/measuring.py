@@ -17,8 +17,8 @@ from geostat.nulls.sensitivities.axes import MATRICES, STORAGE, SWEPT, Axes, lab
 from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic
 from geostat.trajectories.history import History
-from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import plan as make_plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.schema import strings, variable_attrs
 from geostat.trajectories.sweep import evaluate, sweep_shape, swept_fields
 from geostat.trajectories.unit import choose_device

@@ -30,6 +30,7 @@ from geostat.statistics.runs.randomness import Randomness, seeded
 __all__ = ["diffusion_null"]
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 CANNOT_SEE = (
     "structure in the input covariance itself, where that is given, nor structure in when and how far the run moved; "
@@ -97,7 +98,8 @@ def diffusion_null(
         Share of the null between ``low`` and ``high``, per step: not a band for whole trajectories.
     n : int
         Draws. Without rounding a draw takes a decomposition for each of up to 16 checkpoints, and serves all
-        matrices of one shape; through rounding two for each checkpoint and matrix.
+        matrices of one shape: the null of their mean is wider by what n draws leave unknown, so more draws than
+        matrices tell more. Through rounding it takes two for each checkpoint and matrix.
     rng : int or numpy.random.Generator
         Source of randomness.
 
@@ -275,6 +277,7 @@ class _Gathered:
 def _drawn(walks: Sequence[MatrixWalk], names: Sequence[str], n: int, rng: np.random.Generator) -> Any:
     """Draws of each matrix in turn; one law serves all matrices of one shape and covariance."""
     laws: dict[tuple[int, int, int], PairLaw] = {}
+    taken: dict[tuple[int, int, int], list[Places]] = {}
     for walk in walks:
         if walk.initial is not None:
             yield (
@@ -282,14 +285,30 @@ def _drawn(walks: Sequence[MatrixWalk], names: Sequence[str], n: int, rng: np.ra
                 path_draws(walk.shape, names, n, rng, initial=walk.initial, measured_by=quick_statistics),
             )
             continue
-        key = (walk.shape.rows, walk.shape.cols, id(walk.shape.covariance))
+        key = _key(walk)
         if key not in laws:
             alike = [w.shape for w in walks if w.initial is None and _key(w) == key]
             laws[key] = pair_law(alike, names, n, rng)
-        # Matrices walk by themselves: each takes the draws in an order of its own.
-        order = rng.permutation(n)
+        order = _taken_next(taken.setdefault(key, []), n, rng)
         drawn: Draws = draws_of(laws[key], walk.shape, names)
         yield walk, {name: values[order] for name, values in drawn.items()}
+
+
+def _taken_next(before: list[Places], n: int, rng: np.random.Generator) -> Places:
+    """Which draw of a law one more matrix takes, for each of n walks of all of them: Polya's urn.
+
+    Matrices walk by themselves, but the law that they share is known from n draws alone, and its error does not
+    average out over matrices. So a walk takes one of the n draws, or what it took for an earlier matrix, all equally
+    likely: means over M matrices then vary by 1/M for the matrices, and by 1/n for the law.
+    """
+    if not before:
+        before.append(rng.permutation(n))
+        return before[0]
+    place = rng.integers(n + len(before), size=n)
+    for walk in np.flatnonzero(place >= n):
+        place[walk] = before[place[walk] - n][walk]
+    before.append(place)
+    return place
 
 
 def _key(walk: MatrixWalk) -> tuple[int, int, int]:

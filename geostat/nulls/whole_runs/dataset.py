@@ -1,8 +1,6 @@
-"""Nulls of a run as a labelled dataset, written whole or not at all."""
+"""Nulls of a run as a labelled dataset."""
 
 import json
-import shutil
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,18 +8,16 @@ import numpy as np
 import xarray as xr
 
 from geostat.diagnostics import DIAGNOSTICS
-from geostat.errors import StoreError
 from geostat.nulls.building import variable_of
 from geostat.nulls.floors.result import DIAGNOSTICS_WITH_FLOOR
 from geostat.nulls.gates.words import CANNOT_SEE, CONDITIONS_ON, METHODS
 from geostat.nulls.whole_runs.matrix import LATENT, LATENT_QUANTITIES, QUANTITIES, Numbers
 from geostat.nulls.whole_runs.request import REASONS, Request
-from geostat.trajectories.files import local_path, replace_folder
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.schema import strings, variable_attrs
 from geostat.trajectories.sweep import swept_fields
 
-__all__ = ["labelled_nulls", "require_replaceable", "write_dataset"]
+__all__ = ["labelled_nulls"]
 
 _TITLES = {
     "observed": "{}, as the null saw it",
@@ -183,56 +179,3 @@ def _attrs(plan: Plan, asked: Request) -> dict[str, Any]:
         "null_settings": json.dumps(asked.settings()),
         "seed": asked.seed,
     }
-
-
-def require_replaceable(output: Any) -> None:
-    """Refuse a place where something else stands, before anything is computed.
-
-    Parameters
-    ----------
-    output : path
-        Where nulls shall be written.
-
-    Raises
-    ------
-    StoreError
-        If what stands there holds no nulls.
-    """
-    path = local_path(output)
-    if path.exists() and not _is_ours(path):
-        raise StoreError(f"something stands at {path} already, and it holds no nulls. Choose another place.")
-
-
-def write_dataset(dataset: xr.Dataset, output: Any) -> None:
-    """Write a dataset as a zarr store: aside first, then renamed into place.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        What.
-    output : path
-        Where; what stands there is replaced.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    path = local_path(output)
-    aside = path.with_name(f".{path.name}.aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-            dataset.to_zarr(aside, mode="w", consolidated=True, zarr_format=3)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}. Choose another place.") from error
-    replace_folder(aside, path)
-
-
-def _is_ours(path: Any) -> bool:
-    try:
-        opened: xr.Dataset = xr.open_zarr(path)
-    except (OSError, ValueError, KeyError):
-        return False
-    return "null_settings" in opened.attrs

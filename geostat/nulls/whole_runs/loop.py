@@ -11,15 +11,16 @@ from tqdm import tqdm
 from geostat.checkpoints import Checkpoint, MatrixRef, Naming, read_matrix
 from geostat.linalg import Factored, own_arithmetic
 from geostat.nulls.gates.request import GateMethod
-from geostat.nulls.whole_runs.dataset import labelled_nulls, require_replaceable, write_dataset
-from geostat.nulls.whole_runs.journal import NullsJournal
+from geostat.nulls.whole_runs.dataset import labelled_nulls
+from geostat.nulls.whole_runs.journal import NullsJournal, digest
 from geostat.nulls.whole_runs.matrix import Numbers, matrix_nulls
+from geostat.nulls.whole_runs.output import finished, require_nulls, write_dataset
 from geostat.nulls.whole_runs.request import Request, request
-from geostat.nulls.whole_runs.weights import Measured, check_fingerprint, measured_run, planned
+from geostat.nulls.whole_runs.weights import Measured, check_fingerprint, check_updated, measured_run, planned
 from geostat.protocols import Protocol, protocol as find_protocol
 from geostat.statistics.runs.randomness import Randomness, seeded
 from geostat.trajectories.inputs import fingerprint
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 
 __all__ = ["run_nulls"]
 
@@ -86,9 +87,9 @@ def run_nulls(
         As in `geostat.measure`.
     output : path, optional
         Where the dataset is written, as a zarr store that xarray opens. Finished matrices are kept beside it
-        until it is whole: the same call goes on where it was stopped.
+        until it is whole: the same call goes on where it was stopped, and takes up what is whole.
     resume : bool
-        Whether to go on from there.
+        Whether to go on from there; otherwise nulls that stand there are replaced.
     progress : bool
         Whether to show a bar on standard error.
 
@@ -103,13 +104,15 @@ def run_nulls(
     Raises
     ------
     CheckpointError
-        If weights are missing, unreadable, or not those of the store.
+        If weights are missing, unreadable, or not those of the store: W_0 by its fingerprint, bf16 checkpoints by
+        their sparsity where it is asked for.
     ProtocolError
         If a method cannot answer for a statistic, or storage does not suit it (fp32 weights have no gate).
     SampleError
         If there is neither a store nor weights, or the store holds several runs.
     StoreError
-        If the store does not say where the weights lie, or the dataset cannot be written.
+        If the store does not say where the weights lie, or the dataset cannot be written, or at `output` stands
+        something else, or the answer to another question.
 
     Examples
     --------
@@ -149,14 +152,23 @@ def run_nulls(
         latent=latent,
         storage=plan.storage,
     )
-    if output is not None:
-        require_replaceable(output)
-    journal = None if output is None else NullsJournal(output, _question(plan, asked), resume=resume)
-    numbers = dict(_followed(plan, asked, measured, journal, show=progress))
-    dataset = labelled_nulls(plan, asked, numbers)
-    if output is not None and journal is not None:
-        write_dataset(dataset, output)
-        journal.drop()
+    if output is None:
+        return labelled_nulls(plan, asked, dict(_followed(plan, asked, measured, None, show=progress)))
+    return _written(plan, asked, measured, output, resume=resume, show=progress)
+
+
+def _written(
+    plan: Plan, asked: Request, measured: Measured | None, output: Any, *, resume: bool, show: bool
+) -> xr.Dataset:
+    question = _question(plan, asked)
+    if not resume:
+        require_nulls(output)
+    elif (standing := finished(output, digest(question))) is not None:
+        return standing
+    journal = NullsJournal(output, question, resume=resume)
+    dataset = labelled_nulls(plan, asked, dict(_followed(plan, asked, measured, journal, show=show)))
+    write_dataset(dataset, output, digest(question))
+    journal.drop()
     return dataset
 
 
@@ -204,4 +216,6 @@ def _matrix(
     initial = Factored(read_matrix(base, ref))
     check_fingerprint(measured, ref, fingerprint(initial.stored))
     updated = [Factored(read_matrix(each, ref)) for each in others]
-    return matrix_nulls(ref.name, initial, updated, plan.steps, asked)
+    found = matrix_nulls(ref.name, initial, updated, plan.steps, asked)
+    check_updated(measured, plan, ref, found)
+    return found

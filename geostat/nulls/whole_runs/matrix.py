@@ -110,6 +110,7 @@ def _floors(name: str, initial: Factored, asked: Request) -> Numbers:
         initial,
         asked.dtype,  # type: ignore[arg-type]
         diagnostics=asked.floors,
+        rounding=[ONE_END],
         protocol=asked.protocol,
         n=FLOOR_DRAWS,
         level=asked.level,

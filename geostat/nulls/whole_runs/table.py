@@ -50,7 +50,9 @@ def run_nulls_table(
     if chosen not in steps:
         raise SampleError(f"the nulls hold no step {chosen}. Steps: {', '.join(map(str, steps))}.")
     here = nulls.sel(step=chosen)
-    beside = None if measured is None else measured.sel(step=chosen, matrix=nulls["matrix"].values)
+    beside = None
+    if measured is not None and chosen in measured["step"].values:
+        beside = measured.sel(step=chosen, matrix=nulls["matrix"].values)
     rows = [row for metric in _metrics(nulls) for row in _rows(metric, here, beside)]
     return build_table(rows, _columns(rows), [_told(nulls, chosen), *_blind(nulls), *_gaps(here)])
 

@@ -1,21 +1,23 @@
 """Where the weights of a measured run lie, and whether they still are those that were measured."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from geostat.checkpoints import MatrixRef
 from geostat.checkpoints.paths import exists, parent
 from geostat.errors import CheckpointError, SampleError, StoreError
 from geostat.protocols import Protocol
-from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import plan as make_plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.store import open_trajectory
 
-__all__ = ["Measured", "check_fingerprint", "measured_run", "planned"]
+__all__ = ["Measured", "check_fingerprint", "check_updated", "measured_run", "planned"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,28 @@ class Measured:
         """Steps of the checkpoints."""
         return tuple(int(step) for step in self.dataset["step"].values)
 
+    def sparsity(self, plan: Plan, matrix: str) -> npt.NDArray[np.float64] | None:
+        """Share of unchanged entries as it was measured.
+
+        Parameters
+        ----------
+        plan : Plan
+            Steps; storage and convention tell whether an entry counted as changed where its stored number is another.
+        matrix : str
+            Name.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Shape (steps,), NaN at steps that the store lacks; None where it was not measured so.
+        """
+        stored = self.dataset.get("update_sparsity")
+        comparable = plan.storage == "bf16" and plan.protocol.hash == self.protocol.hash
+        if not comparable or stored is None or set(stored.dims) != {"step", "matrix"}:
+            return None
+        there = stored.sel(matrix=matrix).reindex(step=list(plan.steps))
+        return np.asarray(there.values, dtype=np.float64)
+
     def places(self) -> tuple[str, dict[int, str]]:
         """Where base and checkpoints lay when they were measured.
 
@@ -75,6 +99,8 @@ class Measured:
         return found.pop(0), found
 
 
+_SAME = 1e-9
+"""Shares of entries that differ by more are those of other weights."""
 _PASS = "Pass base= and checkpoints= (--base and --checkpoints) to say where the weights lie."
 
 
@@ -184,7 +210,12 @@ def _within(made: Plan, measured: Measured | None, matrices: Any) -> Plan:
     known = measured.fingerprints
     refs = tuple(ref for ref in made.refs if ref.name in known)
     lost = set(known) - {ref.name for ref in refs}
-    if not refs or (matrices is None and lost):
+    if not refs and matrices is not None:
+        raise CheckpointError(
+            f"matrices={matrices!r} selects {made.refs[0].name!r} in the weights, which the store does not hold. It "
+            f"holds {len(known)} matrices, {min(known)!r} among them: choose of these, or measure the others first."
+        )
+    if lost and matrices is None:
         raise CheckpointError(
             f"{min(lost)} stands in the store and is not found in the weights. Pass the weights that were measured, "
             "with the same naming=."
@@ -224,4 +255,36 @@ def check_fingerprint(measured: Measured | None, ref: MatrixRef, found: str) -> 
         raise CheckpointError(
             f"the base's {ref.name} is not the one that the store was measured from (its fingerprint differs). Pass "
             "the same base, or measure this one first."
+        )
+
+
+def check_updated(measured: Measured | None, plan: Plan, ref: MatrixRef, numbers: Mapping[str, Any]) -> None:
+    """Refuse checkpoints that are not those of the store, as far as their sparsity tells.
+
+    Parameters
+    ----------
+    measured : Measured or None
+        The store.
+    plan : Plan
+        Steps, storage and convention.
+    ref : MatrixRef
+        Which matrix.
+    numbers : mapping
+        Its nulls.
+
+    Raises
+    ------
+    CheckpointError
+        If another share of entries is unchanged than the store says.
+    """
+    found = numbers.get("update_sparsity_observed")
+    if measured is None or found is None or (stored := measured.sparsity(plan, ref.name)) is None:
+        return
+    differing = np.flatnonzero(np.abs(found - stored) > _SAME)
+    if differing.size:
+        place = int(differing[0])
+        raise CheckpointError(
+            f"{ref.name} at step {plan.steps[place]}: {found[place]:.4%} of the entries are unchanged, in the store "
+            f"{stored[place]:.4%}. The checkpoints are not those that were measured: pass the same ones, or measure "
+            "these first."
         )

@@ -6,15 +6,16 @@ import torch
 
 import geostat.diagnostics as gs
 from geostat.bench.naive import naive_eta_curve, naive_suite
-from geostat.bench.pairs import SPARSITY, initial_weight, updated_weight, write_run
+from geostat.bench.pairs import SPARSITY, updated_weight, write_run
 from geostat.checkpoints import open_checkpoint
 from geostat.linalg import Factored
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 SHIFT = {"SFT": 1e-3, "OPD": 1e-4, "RLVR": 3e-5}
 
 
 def pair(kind, rows=256, cols=192):
-    initial = initial_weight(rows, cols, np.random.default_rng(0))
+    initial = heavy_tailed_weight(rows, cols, np.random.default_rng(0))
     return initial, updated_weight(initial, kind, np.random.default_rng(1))
 
 

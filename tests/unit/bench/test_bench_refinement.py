@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from geostat.bench.pairs import SPARSITY, initial_weight, updated_weight
+from geostat.bench.pairs import SPARSITY, updated_weight
 from geostat.bench.refinement import refined
 from geostat.linalg import Factored
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 
 @pytest.mark.parametrize("kind", list(SPARSITY))
 def test_sweeps_from_the_start_reach_the_decomposition_of_the_end(kind):
-    before = initial_weight(160, 160, np.random.default_rng(0))
+    before = heavy_tailed_weight(160, 160, np.random.default_rng(0))
     after = updated_weight(before, kind, np.random.default_rng(1)).double()
     left, _, right = Factored(before).svd
     found = refined(left, right, after)

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from geostat.bench.pairs import initial_weight, updated_weight
+from geostat.bench.pairs import updated_weight
 from geostat.bench.rotated import rotated_angles
 from geostat.errors import ShapeError
 from geostat.linalg import Factored, own_arithmetic, principal_angles
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 BAR = np.deg2rad(4e-8)
 
 
 def pair(kind, rows=192, cols=192):
-    initial = initial_weight(rows, cols, np.random.default_rng(0))
+    initial = heavy_tailed_weight(rows, cols, np.random.default_rng(0))
     return Factored(initial), Factored(updated_weight(initial, kind, np.random.default_rng(1)))
 
 

@@ -222,3 +222,22 @@ def test_an_envelope_is_drawn_behind_the_lines_of_a_trajectory():
     low, high = axes.get_ylim()
     assert low <= corners[:, 1].min()
     assert high >= corners[:, 1].max()
+
+
+def test_a_panel_draws_each_envelope_behind_its_metric_and_says_what_it_is():
+    run = measured(*run_of("walk")).sel(side="right")
+    null = diffusion_null(run, n=39, statistics=["similarity_to_end"])
+    figure = gs.report.panel(run, ["update_norm", "similarity_to_end"], envelopes={"similarity_to_end": null})
+    plain, walked = figure.axes
+    assert not plain.collections
+    assert len(walked.collections) == 1
+    (caption,) = [text for text in figure.texts if "Grey" in text.get_text()]
+    assert null.method in caption.get_text()
+
+
+def test_checkpoints_without_a_figure_leave_no_hole_in_the_envelope():
+    run = measured(*run_of("walk")).sel(side="right")
+    null = diffusion_null(run, n=39, statistics=["forward_capture"])
+    axes = gs.report.trajectory(run.forward_capture, envelope=null).axes[0]
+    (band,) = axes.collections
+    assert np.isfinite(band.get_paths()[0].vertices).all()

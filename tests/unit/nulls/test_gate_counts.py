@@ -5,7 +5,6 @@ import pytest
 import torch
 
 import geostat as gs
-from geostat.bench.pairs import initial_weight
 from geostat.linalg import factored
 from geostat.linalg.elementwise_masks import rank_by_magnitude, rank_by_reconstruction
 from geostat.linalg.rounding import round_to_bf16
@@ -14,6 +13,7 @@ from geostat.nulls.gates.bins import EDGE, HIGH, LARGEST_STEP, LOW, POWER, STEP_
 from geostat.nulls.gates.counts import gate_counts
 from geostat.nulls.gates.figures import density, overlap, sparsity
 from geostat.nulls.gates.readings import binades, reach
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 
 def _pair(dtype=torch.bfloat16, rows=96, cols=160, size=1e-3, seed=0):
@@ -119,7 +119,7 @@ def test_zeros_of_both_signs_and_changed_signs_are_steps_of_the_right_kind():
 
 
 def test_every_kind_of_magnitude_occurs_in_a_weight():
-    start = initial_weight(128, 128, np.random.default_rng(0))
+    start = heavy_tailed_weight(128, 128, np.random.default_rng(0))
     assert set(_counts(start, start).bins.kind) == {POWER, EDGE, LOW, HIGH}
 
 

@@ -6,11 +6,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import geostat as gs
-from geostat.bench.pairs import initial_weight
 from geostat.errors import NonFiniteError, ProtocolError, SampleError, ShapeError
 from geostat.linalg.rounding import round_to_bf16
 from geostat.nulls.gates.gate import gate_null
 from geostat.nulls.null_result import NullResult
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 _LOW, _PRINCIPAL = "low_magnitude_mask_overlap", "principal_mask_overlap"
 _SHARES = ("update_sparsity", "update_density")
@@ -20,7 +20,7 @@ _STATISTICS = (*_SHARES, _LOW, _PRINCIPAL)
 def _weights(kind="gaussian", size=1e-4, rows=384, cols=384, seed=0):
     """A start in bf16 and where unrounded training would have ended, in float64."""
     rng = np.random.default_rng(seed)
-    start = initial_weight(rows, cols, rng)
+    start = heavy_tailed_weight(rows, cols, rng)
     weight = np.abs(start.double().numpy())
     update = rng.standard_normal(start.shape)
     if kind == "selective":

@@ -6,18 +6,18 @@ import torch
 from hypothesis import given, strategies as st
 from scipy import stats
 
-from geostat.bench.pairs import initial_weight
 from geostat.linalg import factored
 from geostat.linalg.rounding import round_to_bf16
 from geostat.nulls.gates.counts import gate_counts
 from geostat.nulls.gates.interlacing import interlacing_test
 from geostat.nulls.gates.laws import LAWS, fit_by_density, fit_by_steps
 from geostat.nulls.gates.survival import law_free_probabilities, monotone_survival
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 
 def _counts(update, seed=0, size=256):
     rng = np.random.default_rng(seed)
-    start = initial_weight(size, size, rng)
+    start = heavy_tailed_weight(size, size, rng)
     end = round_to_bf16(start.double() + torch.from_numpy(update(start.double().numpy(), rng)))
     return gate_counts(factored(start), factored(end))
 

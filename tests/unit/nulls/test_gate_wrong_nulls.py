@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import geostat as gs
-from geostat.bench.pairs import initial_weight
 from geostat.linalg.rounding import round_to_bf16
 from geostat.nulls.gates.gate import gate_null
 from geostat.nulls.gates.permutation import dead_zones, permuted_figures
+from geostat.nulls.published.weights import heavy_tailed_weight
 
 _LOW = "low_magnitude_mask_overlap"
 
@@ -24,7 +24,7 @@ def _unchanged(start, update):
 def test_permuting_the_stored_update_finds_ten_points_of_sparsity_that_are_not_there():
     """Rounding has censored the stored update already; moved elsewhere it is censored once more."""
     rng = np.random.default_rng(0)
-    start = initial_weight(384, 384, rng)
+    start = heavy_tailed_weight(384, 384, rng)
     update = 5e-5 * rng.standard_normal(start.shape)
     stored = _stored(start, update).double().numpy() - start.double().numpy()
     seen = _unchanged(start, update)
@@ -71,7 +71,7 @@ def _p_value(seen, draws):
 
 def test_magnitude_strata_find_no_selectivity_for_small_weights_that_is_there():
     rng = np.random.default_rng(2)
-    start = initial_weight(384, 384, rng)
+    start = heavy_tailed_weight(384, 384, rng)
     weight = start.double().abs().numpy()
     planted = 1e-4 * rng.standard_normal(start.shape) * (np.maximum(weight, 1e-6) / weight.mean()) ** -0.3
     end = _stored(start, planted)
@@ -91,7 +91,7 @@ def test_magnitude_strata_find_no_selectivity_for_small_weights_that_is_there():
 
 def test_a_gaussian_law_is_wrong_for_an_independent_heavy_tailed_update():
     rng = np.random.default_rng(3)
-    start = initial_weight(768, 768, rng)
+    start = heavy_tailed_weight(768, 768, rng)
     end = _stored(start, 2e-5 * rng.standard_t(3, start.shape))
     found = gate_null(start, end, statistic=_LOW, method="law", alpha=0.3).cells[_LOW]
     excess = (found["observed"] - found["null_mean"]).sel

@@ -58,9 +58,41 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     held = []
     for seed in range(8):
         start, update, end = pair(1e-3, noise=0.2, seed=seed)
-        told = gs.latent_update(start, end, K=4, rng=seed)["stable_rank"]
+        told = gs.latent_update(start, end, K=4, n_draws=12, n_rehearsals=1, rng=seed)["stable_rank"]
         held.append(float(told.low) <= gs.stable_rank(update) <= float(told.high))
     assert sum(held) >= 6  # of 8 at 95%: fewer has probability below .001
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_an_update_of_low_rank_without_any_noise_is_within_its_interval(rank):
+    start, update, end = pair(1e-3, rank=rank)
+    found = gs.latent_update(start, end, K=1)
+    for name, true in (("stable_rank", gs.stable_rank(update)), ("update_norm", gs.update_norm(update))):
+        told = found[name]
+        assert float(told.low) <= true * (1 + 1e-9)
+        assert true <= float(told.high)
+        assert float(told.high) < 1.05 * float(told.low)
+
+
+def signs(steps, size, seed=0):
+    """What so many steps of equal size by the signs of a noisy gradient do, and what storage makes of it."""
+    rng = np.random.default_rng(seed)
+    start = torch.from_numpy(rng.standard_normal((SIDE, SIDE))).to(torch.bfloat16)
+    channel = rng.standard_normal((SIDE, 4)) @ rng.standard_normal((4, SIDE)) / 2
+    gradients = channel + rng.standard_normal((steps, SIDE, SIDE))
+    update = torch.from_numpy(size * np.sign(gradients).sum(axis=0))
+    return start, update, round_to_bf16(start.to(torch.float64) + update)
+
+
+@pytest.mark.parametrize(("steps", "size"), [(1, 3e-3), (3, 3e-3), (10, 1e-3)])
+def test_first_steps_by_signs_are_no_low_rank_update_with_normal_noise(steps, size):
+    start, update, end = signs(steps, size)
+    found = gs.latent_update(start, end, K=4)
+    for name in ("stable_rank", "update_norm"):
+        told = found[name]
+        assert np.isnan(float(told.estimate))
+        assert "does not describe it" in str(told.to_xarray().reason)
+        assert float(told.bound_low) <= getattr(gs, name)(update) <= float(told.bound_high)
 
 
 def test_without_any_change_there_are_bounds_and_a_reason():

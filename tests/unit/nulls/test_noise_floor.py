@@ -199,3 +199,15 @@ def test_bad_input_is_refused_with_what_to_do():
         noise_floor(WEIGHT, updated=WEIGHT.T)
     with pytest.raises(NonFiniteError, match="NaN"):
         noise_floor(torch.full((4, 4), float("nan")))
+
+
+def test_cases_that_are_not_asked_for_are_not_computed():
+    whole = noise_floor(WEIGHT, diagnostics=["stable_rank"], n=2, rng=0)
+    found = noise_floor(WEIGHT, diagnostics=["stable_rank"], rounding=ONE_END, n=2, rng=0)
+    assert [str(kind) for kind in found.cells["stable_rank"]["rounding"].values] == [ONE_END]
+    same = whole.cells["stable_rank"]["estimate"].sel(rounding=ONE_END)
+    assert float(found.cells["stable_rank"]["estimate"].sel(rounding=ONE_END)) == float(same)
+    with pytest.raises(SampleError, match="pass updated= for 'this density'"):
+        noise_floor(WEIGHT, rounding=THIS_DENSITY)
+    with pytest.raises(SampleError, match="Choose among"):
+        noise_floor(WEIGHT, rounding=["none"])

@@ -184,16 +184,29 @@ def test_a_stopped_call_goes_on_where_it_was(files, tmp_path, monkeypatch):
     assert len(written) == len(NAMES)
     assert not (tmp_path / "nulls.zarr.nulls").exists()
     xr.testing.assert_identical(xr.open_zarr(tmp_path / "nulls.zarr").load(), found)
-    run_nulls(**(asked | {"rng": 5}))
-    assert len(written) == 2 * len(NAMES)
+    xr.testing.assert_identical(run_nulls(**asked), found)
+    assert len(written) == len(NAMES)  # what is whole is taken up
 
 
-def test_another_question_does_not_take_up_old_answers(files, tmp_path):
-    journal = run_nulls_journal.NullsJournal(tmp_path / "n.zarr", {"asked": 1})
-    journal.write("a", {"x": np.arange(3.0)})
-    same = run_nulls_journal.NullsJournal(tmp_path / "n.zarr", {"asked": 1})
+def test_the_answer_to_another_question_is_neither_taken_up_nor_lost(files, tmp_path):
+    asked = {"store": files / "run.zarr", "output": tmp_path / "nulls.zarr", **QUICK}
+    first = run_nulls(**asked)
+    with pytest.raises(StoreError, match=r"holds other nulls.*--no-resume"):
+        run_nulls(**(asked | {"rng": 5}))
+    xr.testing.assert_identical(xr.open_zarr(tmp_path / "nulls.zarr").load(), first)
+    other = run_nulls(**(asked | {"rng": 5}), resume=False)
+    assert other.attrs["null_question"] != first.attrs["null_question"]
+    xr.testing.assert_identical(xr.open_zarr(tmp_path / "nulls.zarr").load(), other)
+
+
+def test_finished_matrices_of_another_question_are_neither_taken_up_nor_lost(tmp_path):
+    place = tmp_path / "n.zarr"
+    run_nulls_journal.NullsJournal(place, {"asked": 1}).write("a", {"x": np.arange(3.0)})
+    with pytest.raises(StoreError, match=r"finished matrices of other nulls.*--no-resume"):
+        run_nulls_journal.NullsJournal(place, {"asked": 2})
+    same = run_nulls_journal.NullsJournal(place, {"asked": 1})
     assert same.read("a")["x"].tolist() == [0, 1, 2]
-    assert run_nulls_journal.NullsJournal(tmp_path / "n.zarr", {"asked": 2}).read("a") is None
+    assert run_nulls_journal.NullsJournal(place, {"asked": 2}, resume=False).read("a") is None
 
 
 def test_what_stands_there_is_not_replaced(files, tmp_path):
