@@ -29,6 +29,12 @@ class Rows:
         blocks = matrix.reshape(self.count, self.stride, matrix.shape[1])
         return blocks[:, self.start : self.start + self.length].reshape(-1, matrix.shape[1])
 
+    def put(self, matrix: torch.Tensor, part: torch.Tensor) -> None:
+        """Write these rows of a matrix (count * stride, cols) in place, from a matrix (count * length, cols)."""
+        starts = range(self.start, self.start + self.count * self.stride, self.stride)
+        for index, start in enumerate(starts):
+            matrix[start : start + self.length] = part[index * self.length : (index + 1) * self.length]
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -55,6 +61,22 @@ class Layout:
             return stored.contiguous()
         matrix = stored.T if self.transposed else stored
         return (matrix if self.rows is None else self.rows.take(matrix)).contiguous()
+
+    def take(self, stored: torch.Tensor) -> torch.Tensor:
+        """Take the matrix (out, in) from its tensor in memory; it may share memory with it."""
+        matrix = self._oriented(stored)
+        return matrix if self.rows is None else self.rows.take(matrix)
+
+    def put(self, stored: torch.Tensor, matrix: torch.Tensor) -> None:
+        """Write the matrix (out, in) into its tensor, in place."""
+        if self.rows is None:
+            self._oriented(stored).copy_(matrix)
+        else:
+            self.rows.put(self._oriented(stored), matrix)
+
+    def _oriented(self, stored: torch.Tensor) -> torch.Tensor:
+        part = stored if self.index is None else stored[self.index]
+        return part.T if self.transposed else part
 
     def advise(self, checkpoint: Checkpoint, name: str, advice: Advice) -> None:
         """Say that the matrix is needed soon, or not any more."""

@@ -87,7 +87,7 @@ def parse_name(tensor_name: str) -> TensorName:
     """
     parts = strip_wrappers(tensor_name).split(".")
     layer, expert = _indices(parts)
-    words = [part for part in parts if not part.isdigit()]
+    words = [part for part in parts if not part.isdecimal()]
     while len(words) > 1 and words[-1] in _SUFFIXES:
         words.pop()
     module = _module(words, in_block=layer is not None)
@@ -108,7 +108,7 @@ def _indices(parts: list[str]) -> tuple[int | None, int | None]:
     """First index that is no expert's, and the expert's."""
     layer = expert = None
     for before, part in zip(["", *parts], parts, strict=False):
-        if not part.isdigit():
+        if not part.isdecimal():
             continue
         if before in _EXPERTS:
             expert = int(part)

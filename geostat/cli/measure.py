@@ -154,7 +154,7 @@ def _vectors(given: str) -> bool | int | str:
     words: dict[str, bool | str] = {"auto": "auto", "all": True, "none": False}
     if given in words:
         return words[given]
-    if not given.isdigit():
+    if not given.isdecimal():
         raise click.BadParameter(
             f"{given!r} is not auto, all, none or a number of bytes.", param_hint="--vectors"
         )

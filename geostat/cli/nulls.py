@@ -95,7 +95,7 @@ def _steps(given: str | None, known: list[int]) -> list[int] | None:
     if given is None:
         return None
     words = [word.strip() for word in given.split(",")]
-    if not all(word == "last" or word.isdigit() for word in words):
+    if not all(word == "last" or word.isdecimal() for word in words):
         raise click.BadParameter(
             f"{given!r} is no list of steps, such as 63,127 or last.", param_hint="--steps"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from geostat.trajectories.cost_samples import sampled_seconds
 from geostat.trajectories.engines.order import shares
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 
 __all__ = ["START_SECONDS", "Cost", "Forecast", "estimate", "estimate_seconds", "forecasts"]
 

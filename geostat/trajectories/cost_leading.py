@@ -13,7 +13,7 @@ import torch
 from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.linalg import Factored, own_arithmetic
 from geostat.linalg.lanczos import block_lanczos, worth_trying
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.unit import choose_device
 
 __all__ = ["differences_alone", "leading_correction", "updates_alone"]

@@ -18,7 +18,7 @@ from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.checkpoints.memory import MemoryCheckpoint
 from geostat.trajectories.cost_leading import leading_correction
 from geostat.trajectories.engines.order import relative_cost
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.unit import choose_device, measure_matrix
 
 __all__ = ["sampled_seconds"]

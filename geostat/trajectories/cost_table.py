@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from geostat.spec import DIAGNOSTICS, TIERS, Tier
 from geostat.trajectories.cost import START_SECONDS, Cost, Forecast, estimate, forecasts
 from geostat.trajectories.durations import duration
-from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import at_tier
+from geostat.trajectories.plans import Plan
 
 __all__ = ["CostTable", "TierCost", "cost_table", "richest_within"]
 

@@ -16,7 +16,7 @@ from geostat.spec import OPERANDS, Reason
 from geostat.trajectories.inputs import fingerprint
 
 if TYPE_CHECKING:
-    from geostat.trajectories.plan import Plan
+    from geostat.trajectories.plans import Plan
 
 __all__ = ["History", "Operands"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from geostat.errors import JournalError, NumericalWarning, StoreError
 from geostat.trajectories.files import write_whole
 from geostat.trajectories.locks import LOCK_NAME, JournalLocks
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import Record
 from geostat.trajectories.shards import Shard
 

@@ -21,7 +21,7 @@ from geostat.errors import GeostatWarning, MissingTensorError, MissingTensorWarn
 from geostat.protocols import Protocol, protocol as find_protocol
 from geostat.spec import DIAGNOSTICS, TIERS, Tier
 from geostat.trajectories.inputs import inputs_of
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 
 __all__ = ["AUTO_VECTOR_BYTES", "at_tier", "plan", "within_budget"]
 

@@ -10,7 +10,7 @@ from geostat.checkpoints import MatrixRef
 from geostat.trajectories.cost_running import RunningEstimate
 from geostat.trajectories.durations import duration
 from geostat.trajectories.engines.order import relative_cost
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import Record
 
 __all__ = ["followed"]

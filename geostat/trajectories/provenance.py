@@ -9,7 +9,7 @@ from typing import Any
 
 import geostat
 from geostat.trajectories.inputs import InputFile, sha256
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 
 __all__ = ["joined_provenance", "provenance"]
 

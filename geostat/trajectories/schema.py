@@ -13,7 +13,7 @@ from geostat.diagnostics import AUDITS
 from geostat.linalg import Method
 from geostat.protocols import Protocol
 from geostat.spec import DIAGNOSTICS, Diagnostic, Reason
-from geostat.trajectories.plan import SCHEMA_VERSION, Plan
+from geostat.trajectories.plans import SCHEMA_VERSION, Plan
 from geostat.trajectories.record import DECOMPOSED, DEVICES, Record
 from geostat.trajectories.sweep import sweep_shape, swept_fields
 

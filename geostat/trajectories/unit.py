@@ -12,7 +12,7 @@ from geostat.errors import AuditWarning, ProtocolError
 from geostat.linalg import Factored, own_arithmetic
 from geostat.linalg.factored import Side
 from geostat.trajectories.history import History, Operands
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import DECOMPOSED, DEVICES, Record, Vectors
 from geostat.trajectories.sweep import evaluate, sweep_shape
 

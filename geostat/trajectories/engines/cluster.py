@@ -17,6 +17,7 @@ import geostat
 from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.errors import EngineError, GeostatError
 from geostat.trajectories.engines.devices import devices_here
+from geostat.trajectories.engines.interrupts import heard
 from geostat.trajectories.engines.job import Job, Outcome
 from geostat.trajectories.engines.order import relative_cost
 from geostat.trajectories.engines.pool import CHANCES, lost_message, require_files
@@ -72,8 +73,10 @@ def distributed_over(
         equipment = _Equipment(
             replace(job, plan=replace(job.plan, checkpoints=_absolute(job.plan.checkpoints)))
         )
-        with _equipped(client, equipment, strip=address is not None):
-            yield from _gathered(client, equipment, refs)
+        with _equipped(client, equipment, strip=address is not None), heard() as check:
+            for record in _gathered(client, equipment, refs):
+                yield record
+                check()
 
 
 def _absolute(sources: Sequence[Any]) -> tuple[str, ...]:

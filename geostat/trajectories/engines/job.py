@@ -7,7 +7,7 @@ from geostat.checkpoints import Checkpoint, MatrixRef, open_checkpoint, prefetch
 from geostat.checkpoints.mapped import IO
 from geostat.linalg import using
 from geostat.trajectories.engines.devices import with_fallback
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import Record
 from geostat.trajectories.unit import measure_matrix
 

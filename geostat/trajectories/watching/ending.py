@@ -16,8 +16,8 @@ from geostat.linalg import own_arithmetic
 from geostat.spec import Reason
 from geostat.trajectories.inputs import InputFile
 from geostat.trajectories.journal import Journal, journal_path
-from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import within_budget
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.provenance import provenance
 from geostat.trajectories.record import DECOMPOSED, Record, Vectors
 from geostat.trajectories.schema import describe

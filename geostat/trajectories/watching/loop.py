@@ -27,8 +27,8 @@ from geostat.protocols import protocol as find_protocol
 from geostat.trajectories.durations import duration
 from geostat.trajectories.engines.devices import with_fallback
 from geostat.trajectories.files import require_space, write_whole
-from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import plan as make_plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import Record
 from geostat.trajectories.schema import describe
 from geostat.trajectories.unit import choose_device

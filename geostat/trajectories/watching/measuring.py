@@ -11,7 +11,7 @@ from geostat.checkpoints import Checkpoint, MatrixRef
 from geostat.linalg import Factored, own_arithmetic
 from geostat.spec import Reason
 from geostat.trajectories.files import write_whole
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import DECOMPOSED, Record
 from geostat.trajectories.unit import measure_step
 from geostat.trajectories.watching.folder import WatchFolder

@@ -12,7 +12,7 @@ from geostat.linalg.elementwise import expect
 from geostat.linalg.entries import Entries
 from geostat.spec import Diagnostic, Reason
 from geostat.trajectories.history import History, Operands
-from geostat.trajectories.plan import Plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.record import DECOMPOSED, DEVICES, Record
 from geostat.trajectories.sweep import sweep_shape
 from geostat.trajectories.watching.folder import WatchFolder

@@ -34,7 +34,7 @@ def failing(monkeypatch):
 
         monkeypatch.setattr(job, "measure_matrix", measured)
         monkeypatch.setattr(
-            sys.modules["geostat.trajectories.measure"], "devices_here", lambda device: (device,)
+            sys.modules["geostat.trajectories.measuring"], "devices_here", lambda device: (device,)
         )
         return tried
 

@@ -75,7 +75,9 @@ def _finished(run, store):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12 on
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "before", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["before", "after"]
+)
 def test_a_kill_at_every_rename_loses_no_finished_unit(run, undisturbed, tmp_path, before, monkeypatch):
     total = _renames_in_child(run, tmp_path / "whole.zarr")
     assert total is not None
@@ -122,6 +124,7 @@ def _kill_at_random_moments(run, undisturbed, tmp_path, times):
         assert_same_store(_measure(run, store), undisturbed)
 
 
+@pytest.mark.slow
 def test_three_kills_at_random_moments_end_in_the_same_store(run, undisturbed, tmp_path):
     _kill_at_random_moments(run, undisturbed, tmp_path, 3)
 

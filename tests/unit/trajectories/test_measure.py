@@ -391,7 +391,7 @@ def test_a_damaged_record_is_measured_again(geostat_run, measured, tmp_path, mon
     def stopped(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["geostat.trajectories.measure"], "write_store", stopped)
+    monkeypatch.setattr(sys.modules["geostat.trajectories.measuring"], "write_store", stopped)
     with pytest.raises(KeyboardInterrupt):
         gs.measure(geostat_run.base, geostat_run.checkpoints, store=store, progress=False)
     monkeypatch.undo()

@@ -84,6 +84,7 @@ def test_one_pass_over_the_entries_takes_less_than_a_hundred_mebibytes(largest):
     assert found["peak"] - found["start"] <= 100 * MIB
 
 
+@pytest.mark.slow
 def test_memory_grows_neither_with_layers_nor_with_checkpoints(tmp_path):
     few, many = (tmp_path / name for name in ("few", "many"))
     few.mkdir()

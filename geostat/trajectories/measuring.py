@@ -19,8 +19,8 @@ from geostat.trajectories.engines import Job, at_once, find_engine, require_work
 from geostat.trajectories.engines.devices import devices_here
 from geostat.trajectories.files import local_path, require_space
 from geostat.trajectories.journal import Journal, journal_path
-from geostat.trajectories.plan import Plan
 from geostat.trajectories.planning import plan as make_plan
+from geostat.trajectories.plans import Plan
 from geostat.trajectories.progress import followed
 from geostat.trajectories.provenance import provenance
 from geostat.trajectories.record import Record
