@@ -1,4 +1,4 @@
-"""The command line: ``geostat measure``, ``inspect``, ``csv``, ``calibrate``, ``demo``."""
+"""The command line: ``geostat`` and its commands."""
 
 from geostat.cli.main import main
 

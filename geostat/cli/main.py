@@ -12,6 +12,7 @@ from geostat.cli.bench import bench
 from geostat.cli.calibrate import calibrate
 from geostat.cli.demo import demo
 from geostat.cli.inspect import csv, inspect
+from geostat.cli.lab import lab
 from geostat.cli.measure import measure
 from geostat.cli.nulls import nulls
 from geostat.cli.plan import plan
@@ -66,5 +67,5 @@ def main() -> None:
     """Measure where training runs went in parameter space, and sum it up with honest uncertainty."""
 
 
-for command in (plan, measure, watch, seal, inspect, csv, nulls, calibrate, bench, demo):
+for command in (plan, measure, watch, seal, inspect, csv, nulls, calibrate, bench, demo, lab):
     main.add_command(command)

@@ -24,13 +24,21 @@ import torch
 
 from geostat.lab.checkpoints import load_checkpoint, save_checkpoint
 from geostat.lab.evaluation import Accuracy, evaluate
-from geostat.lab.model import GPT, GPTConfig, build_model
+from geostat.lab.model import GPT, STUDENT, GPTConfig, build_model
 from geostat.lab.problems import evaluation_problems
 from geostat.lab.recipes import Recipe
 from geostat.lab.teacher import load_teacher
 from geostat.lab.training import TrainingSettings, train
 
-__all__ = ["BASE", "Branch", "BranchTask", "checkpoint_steps", "read_branch", "train_branch"]
+__all__ = [
+    "BASE",
+    "Branch",
+    "BranchTask",
+    "checkpoint_steps",
+    "read_branch",
+    "starting_model",
+    "train_branch",
+]
 
 BASE = "base"
 RECORD = "branch.json"
@@ -49,6 +57,21 @@ class BranchTask:
     problems: int
     dtypes: tuple[str, ...]
     teacher: Path | None
+    model: GPTConfig = STUDENT
+    device: str = "cpu"
+
+    @property
+    def steps(self) -> int:
+        """How many training steps it takes."""
+        return self.recipe.training.steps
+
+    def run(self, on_step: Callable[[int], None]) -> None:
+        """Train the branch, unless it is there."""
+        train_branch(self, on_step)
+
+    def generator(self) -> torch.Generator:
+        """Seeded from the branch's name: it does not depend on which others were trained, when and where."""
+        return torch.Generator().manual_seed(zlib.crc32(self.name.encode()))
 
 
 @dataclass(frozen=True)
@@ -120,18 +143,14 @@ def read_branch(directory: Path) -> Branch | None:
 
 
 def train_branch(task: BranchTask, on_step: Callable[[int], None] = lambda step: None) -> Branch:
-    """Train one branch from start to end, or return it if it is already there.
-
-    The generator is seeded from the branch's name, so that a branch does not depend on which others were
-    trained, in which order or in which process.
-    """
+    """Train one branch from start to end, or return it if it is already there."""
     directory = task.out / task.name
     if (finished := read_branch(directory)) is not None:
         return finished
     aside = task.out / f".{task.name}.partial"
     shutil.rmtree(aside, ignore_errors=True)
-    generator = torch.Generator().manual_seed(zlib.crc32(task.name.encode()))
-    model = _starting_model(task, generator)
+    generator = task.generator()
+    model = starting_model(task, generator)
     problems = evaluation_problems(task.problems)
     start = evaluate(model, problems)
     before = time.perf_counter()
@@ -157,10 +176,11 @@ def train_branch(task: BranchTask, on_step: Callable[[int], None] = lambda step:
     return branch
 
 
-def _starting_model(task: BranchTask, generator: torch.Generator) -> GPT:
+def starting_model(task: BranchTask, generator: torch.Generator) -> GPT:
+    """Where a branch starts: from fresh weights, or from the branch before it as its bf16 file holds it."""
     if task.start is None:
-        return build_model(GPTConfig(), generator)
-    return _as_stored(load_checkpoint(task.out / task.start / "master"))
+        return build_model(task.model, generator).to(task.device)
+    return _as_stored(load_checkpoint(task.out / task.start / "master")).to(task.device)
 
 
 @torch.no_grad()
@@ -175,7 +195,7 @@ def _train(
     task: BranchTask, model: GPT, generator: torch.Generator, aside: Path, on_step: Callable[[int], None]
 ) -> tuple[tuple[int, ...], int]:
     """Train and save; return the steps saved and the number of steps skipped."""
-    recipe, teacher = task.recipe, load_teacher(task.teacher)
+    recipe, teacher = task.recipe, load_teacher(task.teacher).to(task.device)
     is_base = task.start is None
     grid = () if is_base else checkpoint_steps(recipe.training.steps, task.checkpoints)
 

@@ -37,7 +37,7 @@ def save_checkpoint(model: GPT, directory: str | Path, dtype: str = "bf16") -> P
     aside = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    tensors = {name: tensor.to(DTYPES[dtype]) for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.to("cpu", DTYPES[dtype]) for name, tensor in model.state_dict().items()}
     save_file(tensors, aside / "model.safetensors", metadata={"format": "pt"})
     config = {
         "model_type": "geostat_lab",

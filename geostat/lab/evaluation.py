@@ -56,6 +56,6 @@ def evaluate(model: GPT, problems: Problems | None = None) -> Accuracy:
         answers = problems.answers[start : start + _CHUNK]
         logits = answer_logits(model, problems.prompts[start : start + _CHUNK], answers)
         expected += token_log_probabilities(logits, answers).sum(-1).double().exp().sum().item()
-        greedy += (logits.argmax(-1) == answers).all(-1).sum().item()
+        greedy += (logits.argmax(-1).cpu() == answers).all(-1).sum().item()
     n = len(problems.prompts)
     return Accuracy(expected / n, greedy / n, n)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from geostat.lab.problems import ANSWER_LENGTH, PROMPT_LENGTH, VOCABULARY
 
-__all__ = ["GPT", "Cache", "GPTConfig", "build_model"]
+__all__ = ["GPT", "STUDENT", "Cache", "GPTConfig", "build_model"]
 
 Cache = tuple[tuple[Tensor, Tensor], ...]
 """Keys and values, each (batch, heads, positions, width / heads), of every layer."""
@@ -27,6 +27,9 @@ class GPTConfig:
     heads: int = 4
     vocabulary: int = len(VOCABULARY)
     positions: int = PROMPT_LENGTH + ANSWER_LENGTH
+
+
+STUDENT = GPTConfig()
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -57,7 +60,7 @@ class Attention(nn.Module):
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
         asked, known = query.shape[2], key.shape[2]
-        visible = torch.ones(asked, known, dtype=torch.bool).tril(known - asked)
+        visible = torch.ones(asked, known, dtype=torch.bool, device=x.device).tril(known - asked)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
         return self.output(mixed.transpose(1, 2).flatten(2)), (key, value)
 
@@ -112,7 +115,7 @@ class GPT(nn.Module):
         Parameters
         ----------
         tokens
-            (batch, positions) token indices, the continuation of `past` where that is given.
+            (batch, positions) token indices, the continuation of `past` where that is given; on any device.
         past
             Keys and values of the tokens before, as returned by an earlier call. Gradients flow through it.
         first
@@ -123,6 +126,7 @@ class GPT(nn.Module):
         tuple
             Logits (batch, wanted positions, vocabulary) and the cache over all tokens so far.
         """
+        tokens = tokens.to(self.embedding.weight.device)
         start = 0 if past is None else past[0][0].shape[2]
         x = self.embedding(tokens) + self.positions.weight[start : start + tokens.shape[1]]
         presents = []

@@ -43,7 +43,7 @@ def _cross_entropy(
 ) -> Tensor:
     problems = draw_problems(operations, batch, generator)
     logits = answer_logits(student, problems.prompts, problems.answers)
-    return functional.cross_entropy(logits.flatten(0, 1), problems.answers.flatten())
+    return functional.cross_entropy(logits.flatten(0, 1), problems.answers.flatten().to(logits.device))
 
 
 def pretraining(student: GPT, teacher: GPT, batch: int, generator: torch.Generator) -> Tensor:
@@ -135,4 +135,4 @@ def group_relative_policy(
         return None
     answers = answers.view(batch, GROUP_SIZE, -1)[kept].flatten(0, 1)
     chosen = token_log_probabilities(answer_logits(student, prompts[kept], answers), answers)
-    return -(advantages.flatten()[:, None] * chosen).mean()
+    return -(advantages.flatten()[:, None].to(chosen.device) * chosen).mean()

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from geostat.errors import ProtocolError
 from geostat.lab import objectives
+from geostat.lab.model import STUDENT, GPTConfig
 from geostat.lab.objectives import Objective
 from geostat.lab.problems import EVALUATION_SIZE
 from geostat.lab.training import TrainingSettings
@@ -51,7 +52,8 @@ RECIPES: dict[str, Recipe] = {
 class Scale:
     """Settings of a whole study: the pretraining and every recipe.
 
-    `checkpoints` is how many a branch leaves beside its start, `problems` on how many accuracy is taken.
+    `checkpoints` is how many a branch leaves beside its start, `problems` on how many accuracy is taken, `model` the
+    sizes of the student.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Scale:
     recipes: tuple[Recipe, ...]
     checkpoints: int = 8
     problems: int = EVALUATION_SIZE
+    model: GPTConfig = STUDENT
 
     def recipe(self, name: str) -> Recipe:
         """Return the recipe of that name at this scale.

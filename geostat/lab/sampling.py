@@ -31,11 +31,16 @@ def sample_answers(model: GPT, prompts: Tensor, generator: torch.Generator, *, s
     """
     logits, cache = model(prompts, first=-1)
     logits, cache = logits.repeat_interleave(samples, 0), _repeat(cache, samples)
-    drawn = [torch.multinomial(logits[:, -1].softmax(-1), 1, generator=generator)]
+    drawn = [_drawn(logits, generator)]
     for _ in range(ANSWER_LENGTH - 1):
         logits, cache = model(drawn[-1], cache)
-        drawn.append(torch.multinomial(logits[:, -1].softmax(-1), 1, generator=generator))
+        drawn.append(_drawn(logits, generator))
     return torch.cat(drawn, dim=1)
+
+
+def _drawn(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """One token each, on the CPU wherever the model is: its random numbers are those of a seed."""
+    return torch.multinomial(logits[:, -1].softmax(-1).cpu(), 1, generator=generator)
 
 
 def answer_logits(model: GPT, prompts: Tensor, answers: Tensor) -> Tensor:
@@ -55,4 +60,4 @@ def answer_logits(model: GPT, prompts: Tensor, answers: Tensor) -> Tensor:
 
 def token_log_probabilities(logits: Tensor, tokens: Tensor) -> Tensor:
     """Log-probability of each given token: (..., vocabulary), (...) -> (...)."""
-    return logits.log_softmax(-1).gather(-1, tokens[..., None]).squeeze(-1)
+    return logits.log_softmax(-1).gather(-1, tokens[..., None].to(logits.device)).squeeze(-1)

@@ -3,18 +3,21 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from geostat.errors import StoreError
+import torch
+
+from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError, StoreError
 from geostat.lab.branches import BASE, Branch, BranchTask, read_branch
 from geostat.lab.recipes import DEMO, Recipe, Scale
 from geostat.lab.teacher import teacher_path
 from geostat.lab.workers import Progress, run_tasks
 
-__all__ = ["plan_study", "train_runs"]
+__all__ = ["claim", "plan_study", "study_settings", "tell_lost", "train_runs"]
 
 ANCHOR = "sft"
 BASE_SEED = 0
@@ -30,6 +33,7 @@ def train_runs(
     workers: int = 1,
     dtypes: Sequence[str] = ("bf16",),
     teacher: str | Path | None = None,
+    device: str = "cpu",
     progress: Callable[[Progress], None] = lambda event: None,
 ) -> tuple[Branch, ...]:
     """Train every recipe for every seed, and leave the checkpoints on disk.
@@ -55,6 +59,9 @@ def train_runs(
         Storage of the checkpoints: ``"bf16"``, ``"fp32"`` or both.
     teacher
         A file of `save_teacher`; by default the stored teacher.
+    device
+        Where models are trained, such as ``"cuda"``. Problems and samples are drawn on the CPU all the same, so that
+        runs on another device differ in rounding alone, until they part.
     progress
         Called after every training step.
 
@@ -68,7 +75,12 @@ def train_runs(
     StoreError
         `out_dir` holds a study with other settings, or a worker died.
     ProtocolError
-        `recipes` names one that the scale does not have.
+        `recipes` names one that the scale does not have, or there is no such device.
+
+    Warns
+    -----
+    GeostatWarning
+        If a branch diverged: it and those that start from it are missing from what is returned.
 
     Examples
     --------
@@ -87,12 +99,21 @@ def train_runs(
     out, recipes = Path(out_dir), tuple(dict.fromkeys(recipes))
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
     teacher = None if teacher is None else Path(teacher)
-    tasks = plan_study(out, chosen, recipes, scale=scale, dtypes=tuple(dtypes), teacher=teacher)
+    tasks = plan_study(
+        out, chosen, recipes, scale=scale, dtypes=tuple(dtypes), teacher=teacher, device=device
+    )
     out.mkdir(parents=True, exist_ok=True)
-    _claim(out / STUDY, _settings(scale, tuple(dtypes), teacher or teacher_path()))
-    run_tasks([task for task in tasks if read_branch(out / task.name) is None], workers, progress)
+    claim(out / STUDY, study_settings(scale, tuple(dtypes), teacher or teacher_path(), device))
+    lost = run_tasks([task for task in tasks if read_branch(out / task.name) is None], workers, progress)
     branches = (read_branch(out / f"{recipe}-{seed}") for seed in chosen for recipe in recipes)
+    tell_lost(lost)
     return tuple(branch for branch in branches if branch is not None)
+
+
+def tell_lost(lost: Mapping[str, NonFiniteError]) -> None:
+    """Warn of branches that diverged."""
+    for name, error in lost.items():
+        warnings.warn(f"{name} is missing, all else was trained: {error}", GeostatWarning, stacklevel=3)
 
 
 def plan_study(
@@ -103,12 +124,15 @@ def plan_study(
     scale: Scale,
     dtypes: tuple[str, ...] = ("bf16",),
     teacher: Path | None = None,
+    device: str = "cpu",
 ) -> tuple[BranchTask, ...]:
     """Every branch of a study, in an order in which each comes after the one it starts from."""
+    _check_device(device)
 
     def task(name: str, recipe: Recipe, seed: int) -> BranchTask:
         start = f"{ANCHOR}-{seed}" if recipe.start == "anchor" else recipe.start
-        return BranchTask(out, name, recipe, seed, start, scale.checkpoints, scale.problems, dtypes, teacher)
+        count, problems, model = scale.checkpoints, scale.problems, scale.model
+        return BranchTask(out, name, recipe, seed, start, count, problems, dtypes, teacher, model, device)
 
     anchors = [task(f"{ANCHOR}-{seed}", scale.recipe(ANCHOR), seed) for seed in seeds]
     branches = [
@@ -128,12 +152,25 @@ def _recipe_settings(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _settings(scale: Scale, dtypes: tuple[str, ...], teacher: Path) -> dict[str, Any]:
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ProtocolError(
+            f"device={device!r} was asked for, and torch cannot use it here: {str(error).splitlines()[0]} Pass 'cpu'."
+        ) from error
+
+
+def study_settings(
+    scale: Scale, dtypes: tuple[str, ...], teacher: Path, device: str = "cpu"
+) -> dict[str, Any]:
     """All that fixes a study's results but its seeds, as JSON gives it back."""
     settings = {
         "scale": scale.name,
         "checkpoints": scale.checkpoints,
         "problems": scale.problems,
+        "model": asdict(scale.model),
+        "device": device,
         "dtypes": dtypes,
         "base_seed": BASE_SEED,
         "teacher_sha256": hashlib.sha256(teacher.read_bytes()).hexdigest(),
@@ -142,18 +179,33 @@ def _settings(scale: Scale, dtypes: tuple[str, ...], teacher: Path) -> dict[str,
     return dict(json.loads(json.dumps(settings)))
 
 
-def _claim(path: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new study, or make sure that an old one has the same."""
-    if not path.is_file():
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(json.dumps(settings, indent=2) + "\n")
-        aside.rename(path)
-        return
-    found = json.loads(path.read_text())
-    if found != settings:
-        names = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
+def claim(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new study, or make sure that an old one has the same; recipes may be added."""
+    found = _read_settings(path) if path.is_file() else settings
+    known = found["recipes"]
+    differing = [key for key in {*found, *settings} - {"recipes"} if found.get(key) != settings.get(key)]
+    differing += [name for name, each in settings["recipes"].items() if known.get(name, each) != each]
+    if differing:
         raise StoreError(
-            f"{path.parent} holds a study with other settings ({', '.join(names)} differ; its scale is "
+            f"{path.parent} holds a study with other settings ({', '.join(sorted(differing))} differ; its scale is "
             f"{found.get('scale')!r}, {settings['scale']!r} was asked for). Pass another directory, "
             "or the settings that are in study.json."
         )
+    if not path.is_file() or set(settings["recipes"]) - set(known):
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(
+            json.dumps({**settings, "recipes": {**known, **settings["recipes"]}}, indent=2) + "\n"
+        )
+        aside.rename(path)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if isinstance(found["recipes"], dict):
+            return dict(found)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StoreError(
+        f"{path} was expected to hold the settings of a study, but does not read so. Pass another directory."
+    )

@@ -12,7 +12,7 @@ from torch import Tensor
 from geostat.errors import NonFiniteError
 from geostat.lab.model import GPT
 
-__all__ = ["TrainingSettings", "learning_rate_at", "one_thread", "train"]
+__all__ = ["TrainingSettings", "learning_rate_at", "new_optimizer", "one_thread", "train"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,26 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def new_optimizer(model: GPT, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW as every run of the laboratory has it, with empty moments."""
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
 def train(
     model: GPT,
     loss_of: Callable[[GPT], Tensor | None],
     settings: TrainingSettings,
     *,
+    optimizer: torch.optim.AdamW | None = None,
+    first: int = 0,
+    last: int | None = None,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> int:
     """Train `model` in place and return how many steps were skipped for want of anything to learn.
@@ -71,6 +86,10 @@ def train(
         Draws a batch and returns its loss, or None: then the weights and Adam's moments stay as they are.
     settings
         Steps, learning rate and schedule. The batch size is the business of `loss_of`.
+    optimizer
+        With the moments of earlier steps; a new one by default.
+    first, last
+        Steps that are done already, and at which to halt: by default none, and the last of the settings.
     on_step
         Called with the number of steps done, after each one.
 
@@ -79,16 +98,9 @@ def train(
     NonFiniteError
         The gradient's norm is not finite.
     """
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimizer = new_optimizer(model, settings) if optimizer is None else optimizer
     skipped = 0
-    for step in range(settings.steps):
+    for step in range(first, settings.steps if last is None else last):
         optimizer.param_groups[0]["lr"] = learning_rate_at(step, settings)
         loss = loss_of(model)
         if loss is None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Protocol
 
-from geostat.errors import StoreError
-from geostat.lab.branches import Branch, BranchTask, train_branch
+from geostat.errors import NonFiniteError, StoreError
 from geostat.lab.training import one_thread
 
-__all__ = ["Progress", "run_tasks"]
+__all__ = ["Progress", "Task", "run_tasks"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,45 @@ class Progress:
     steps: int
 
 
-def run_tasks(tasks: Sequence[BranchTask], workers: int, progress: Callable[[Progress], None]) -> None:
+class Task(Protocol):
+    """Something to train that leaves its results on disk."""
+
+    @property
+    def name(self) -> str:
+        """Of the branch."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of the study."""
+
+    @property
+    def start(self) -> str | None:
+        """Name of the branch that has to be there before."""
+
+    @property
+    def steps(self) -> int:
+        """How many training steps it takes."""
+
+    def run(self, on_step: Callable[[int], None]) -> None:
+        """Train."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A task has ended, by a reason if it diverged."""
+
+    diverged: NonFiniteError | None = None
+
+
+def run_tasks(
+    tasks: Sequence[Task], workers: int, progress: Callable[[Progress], None]
+) -> dict[str, NonFiniteError]:
     """Train all branches, each after the one it starts from.
+
+    Returns
+    -------
+    dict of str to NonFiniteError
+        Branches that diverged, and those that were to start from them. All others were trained.
 
     Raises
     ------
@@ -32,25 +70,38 @@ def run_tasks(tasks: Sequence[BranchTask], workers: int, progress: Callable[[Pro
         A worker died. An error in a branch is raised as it is. What was finished stays finished.
     """
     if workers <= 1 or len(tasks) < 2:
-        with one_thread():
-            for task in tasks:
-                _train(task, progress)
-        return
+        return _one_after_the_other(tasks, progress)
     with _processes(min(workers, len(tasks))) as connections:
-        _distribute(tasks, connections, progress)
+        return _distribute(tasks, connections, progress)
 
 
-def _train(task: BranchTask, progress: Callable[[Progress], None]) -> Branch:
-    steps = task.recipe.training.steps
-    return train_branch(task, lambda step: progress(Progress(task.name, step, steps)))
+def _one_after_the_other(
+    tasks: Sequence[Task], progress: Callable[[Progress], None]
+) -> dict[str, NonFiniteError]:
+    lost: dict[str, NonFiniteError] = {}
+    with one_thread():
+        for task in tasks:
+            reason = lost.get(task.start or "") or _train(task, progress).diverged
+            if reason is not None:
+                lost[task.name] = reason
+    return lost
+
+
+def _train(task: Task, progress: Callable[[Progress], None]) -> _Done:
+    try:
+        task.run(lambda step: progress(Progress(task.name, step, task.steps)))
+    except NonFiniteError as error:
+        return _Done(error)
+    return _Done()
 
 
 def _distribute(
-    tasks: Sequence[BranchTask], connections: Sequence[Connection], progress: Callable[[Progress], None]
-) -> None:
+    tasks: Sequence[Task], connections: Sequence[Connection], progress: Callable[[Progress], None]
+) -> dict[str, NonFiniteError]:
     waiting, pending = list(tasks), {task.name for task in tasks}
     idle: list[Connection] = list(connections)
-    busy: dict[Connection, BranchTask] = {}
+    busy: dict[Connection, Task] = {}
+    lost: dict[str, NonFiniteError] = {}
     while pending:
         while idle and (ready := next((task for task in waiting if task.start not in pending), None)):
             waiting.remove(ready)
@@ -62,12 +113,26 @@ def _distribute(
             message = _receive(connection, busy[connection])
             if isinstance(message, Progress):
                 progress(message)
-            else:
-                pending.remove(busy.pop(connection).name)
-                idle.append(connection)
+                continue
+            name = busy.pop(connection).name
+            pending.remove(name)
+            idle.append(connection)
+            if message.diverged is not None:
+                lost[name] = message.diverged
+                _give_up(waiting, pending, lost)
+    return lost
 
 
-def _receive(connection: Connection, task: BranchTask) -> Progress | Branch:
+def _give_up(waiting: list[Task], pending: set[str], lost: dict[str, NonFiniteError]) -> None:
+    """Take out what would start from a branch that diverged."""
+    while hopeless := [task for task in waiting if task.start in lost]:
+        for task in hopeless:
+            waiting.remove(task)
+            pending.remove(task.name)
+            lost[task.name] = lost[str(task.start)]
+
+
+def _receive(connection: Connection, task: Task) -> Progress | _Done:
     try:
         message = connection.recv()
     except EOFError:
@@ -79,7 +144,7 @@ def _receive(connection: Connection, task: BranchTask) -> Progress | Branch:
     if isinstance(message, BaseException):
         message.add_note(f"while training {task.name}")
         raise message
-    assert isinstance(message, Progress | Branch)
+    assert isinstance(message, Progress | _Done)
     return message
 
 
