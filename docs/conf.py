@@ -27,6 +27,7 @@ extensions = [
     "geostat_reference",
     "geostat_calibration",
     "geostat_bench",
+    "geostat_claims",
     "geostat_nulls",
 ]
 templates_path = ["_templates"]

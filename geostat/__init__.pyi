@@ -7,6 +7,7 @@ from . import (
     results as results,
     statistics as statistics,
     testing as testing,
+    training as training,
 )
 from .checkpoints import (
     discover_run as discover_run,

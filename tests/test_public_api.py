@@ -40,6 +40,11 @@ def test_the_pytest_plugin_loads_no_heavy_library():
     assert not loaded & {"torch", "pandas", "scipy", "hypothesis", "xarray"}
 
 
+def test_a_worker_process_loads_only_what_measures_a_matrix():
+    loaded = set(_fresh("import sys, geostat.trajectories.engines.worker; print(*sys.modules)"))
+    assert not loaded & {"xarray", "zarr", "pandas", "dask", "statsmodels", "matplotlib"}
+
+
 def test_a_stored_run_is_analysed_without_torch(geostat_run, tmp_path):
     store = tmp_path / "run.zarr"
     geostat.measure(geostat_run.base, geostat_run.checkpoints, store=store, vectors=False, progress=False)

@@ -24,6 +24,7 @@ SUBPACKAGES = (
     "trajectories",
     "statistics",
     "nulls",
+    "training",
     "results",
     "report",
     "lab",

@@ -81,7 +81,8 @@ def trajectory(
     if len(names) != 1:
         raise SampleError(f"trajectory draws one metric, the data hold {names}. Name one, or use panel().")
     x = x if x or envelope is None else "step"
-    return _drawn(data, names, 1, level, x, {names[0]: scale}, (5.6, 3.4), envelope)
+    envelopes = {} if envelope is None else {names[0]: envelope}
+    return _drawn(data, names, 1, level, x, {names[0]: scale}, (5.6, 3.4), envelopes)
 
 
 def panel(
@@ -92,6 +93,7 @@ def panel(
     columns: int = 3,
     x: str | None = None,
     scales: Mapping[str, ScaleChoice] | None = None,
+    envelopes: Mapping[str, "NullResult"] | None = None,
 ) -> "Figure":
     """Draw several metrics over training as small multiples.
 
@@ -109,6 +111,8 @@ def panel(
         Horizontal axis, as in `trajectory`.
     scales : mapping of str to str, optional
         Scale by metric where it is not to follow from the bounds ("auto").
+    envelopes : mapping of str to NullResult, optional
+        By metric what a null gives, as in `trajectory`.
 
     Returns
     -------
@@ -133,7 +137,7 @@ def panel(
         raise SampleError("panel got no metric to draw. Name some, for example ['stable_rank'].")
     wide = min(columns, len(names))
     size = (3.5 * wide, 2.7 * math.ceil(len(names) / wide) + 0.2)
-    return _drawn(dataset, names, wide, level, x, scales or {}, size)
+    return _drawn(dataset, names, wide, level, x, scales or {}, size, envelopes or {})
 
 
 def _drawn(
@@ -144,7 +148,7 @@ def _drawn(
     x: str | None,
     scales: Mapping[str, ScaleChoice],
     size: tuple[float, float],
-    envelope: "NullResult | None" = None,
+    envelopes: Mapping[str, "NullResult"],
 ) -> "Figure":
     from matplotlib.figure import Figure
 
@@ -155,10 +159,11 @@ def _drawn(
     high = math.ceil(len(names) / wide)
     for place, (name, result) in enumerate(zip(names, results, strict=True)):
         axes = figure.add_subplot(high, wide, place + 1)
-        if envelope is not None:
-            draw_envelope(axes, envelope, x=x or "step")
+        if name in envelopes:
+            draw_envelope(axes, envelopes[name], x=x or "step")
         draw(axes, result, x, _floor_of(data, name, level))
-    figure.supxlabel(_caption(results), fontsize=SMALL, color="0.3", x=0.01, ha="left")
+    told = f"{_caption(results)}{_behind(envelopes)}"
+    figure.supxlabel(told, fontsize=SMALL, color="0.3", x=0.01, ha="left")
     return figure
 
 
@@ -191,6 +196,11 @@ def _mean_of(
             )
         data = data[name]
     return mean_ci(data, dim="matrix" if "matrix" in data.dims else None, level=level, scale=scale)
+
+
+def _behind(envelopes: Mapping[str, "NullResult"]) -> str:
+    methods = dict.fromkeys(envelope.method for envelope in envelopes.values())
+    return f"\nGrey: {'; '.join(methods)}." if methods else ""
 
 
 def _caption(results: Sequence[MeanResult]) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["geostat_run"]
 
-_PROFILES = {"dev": 25, "ci": 100, "nightly": 2000}
+_PROFILES = {"dev": 25, "ci": 40, "nightly": 2000}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,10 @@ def tolerance(name: str, plain: xr.Dataset) -> xr.DataArray:
     :math:`10^{-9}\,\mathrm{NSS} + 10^{-15}\sqrt{\min(m, n)}`; counts and shares of entries none; everything
     else :math:`10^{-11} \max(1, |x|)`.
 
+    These hold for subspaces that are well separated. Where the K-th singular value of an update nearly ties the
+    next one, the channel itself is as uncertain as :math:`100\,\varepsilon s_1 / (s_K - s_{K+1})`, for both ways of
+    computing it, and similarities and captures may differ by that much.
+
     Parameters
     ----------
     name : str

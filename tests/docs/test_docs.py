@@ -37,7 +37,8 @@ def name(page: Path) -> str:
 
 
 def lines_of(page: Path) -> list[str]:
-    return [line for block in blocks(page, "shell") for line in block.splitlines() if line.strip()]
+    joined = (block.replace("\\\n", " ") for block in blocks(page, "shell"))
+    return [line for block in joined for line in block.splitlines() if line.strip()]
 
 
 def geostat_calls() -> Iterator[tuple[Path, list[str]]]:
@@ -78,10 +79,10 @@ def test_code_on_the_page_runs(page: Path, home: Path):
     ("page", "words"), list(geostat_calls()), ids=lambda v: name(v) if isinstance(v, Path) else v[0]
 )
 def test_command_on_the_page_is_understood(page: Path, words: list[str]):
-    command = main.commands[words[0]]
-    context = command.make_context(
-        words[0], words[1:]
-    )  # raises click.UsageError where an option is not known
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        command, words = command.commands[words[0]], words[1:]
+    context = command.make_context("page", words)  # raises click.UsageError where an option is not known
     assert isinstance(context, click.Context)
 
 

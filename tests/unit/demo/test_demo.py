@@ -24,6 +24,7 @@ TINY = Scale(
     PRETRAINING.shortened(steps=4),
     tuple(RECIPES[name].shortened(steps=steps) for name, steps in {"sft": 9, "opd": 6, "rlvr": 6}.items()),
     checkpoints=3,
+    problems=256,
 )
 
 
@@ -118,6 +119,7 @@ def test_paragraph_names_its_limits(demo):
         assert words in demo.summary.paragraph
 
 
+@pytest.mark.slow
 def test_a_retrained_teacher_is_kept_and_used(tmp_path, monkeypatch):
     trained = []
 

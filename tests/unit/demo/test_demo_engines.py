@@ -3,8 +3,8 @@
 import pytest
 
 import geostat as gs
-from geostat.demo.run import _measure_branch
 from geostat.lab import Scale, train_runs
+from geostat.lab.measuring import measure_branches
 from geostat.lab.recipes import PRETRAINING, RECIPES
 from geostat.testing import assert_same_store
 
@@ -20,8 +20,7 @@ def branch(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(branch, tmp_path_factory):
-    store = tmp_path_factory.mktemp("demo") / "run.zarr"
-    _measure_branch(branch.base(), branch.checkpoints(), store)
+    (store,) = measure_branches([branch], tmp_path_factory.mktemp("demo")).values()
     return gs.open_trajectory(store)
 
 

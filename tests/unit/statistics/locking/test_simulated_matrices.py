@@ -113,6 +113,7 @@ def test_a_lock_at_forty_percent_is_bracketed_there(rate):
     assert (row["verdict"], row["onset"]) == ("locked", "(600, 700]")
 
 
+@pytest.mark.slow
 def test_diffusion_with_anisotropic_inputs_passes_its_own_null_but_not_the_verdict():
     rng = np.random.default_rng(8)
     rights = np.array([measured(walk(rng, input_decay=1.0)).sel(side="right").values for _ in range(40)])

@@ -1,0 +1,48 @@
+"""``python -m geostat.demo.claims FOLDER -o FILE``: recorded runs -> the table of the docs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from geostat.demo.claims.asking import ask
+from geostat.demo.claims.claim import write_claims
+from geostat.demo.claims.records import read_records
+from geostat.errors import GeostatError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answer the claims.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the command.
+
+    Returns
+    -------
+    int
+        Exit code: 2 where the call is wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m geostat.demo.claims", description="Answer the literature's claims from recorded runs."
+    )
+    parser.add_argument("folder", help="recorded runs, as in fixtures/laboratory")
+    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    asked = parser.parse_args(arguments)
+    try:
+        claims = list(ask(read_records(asked.folder)))
+        write_claims(claims, asked.output)
+    except (GeostatError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for claim in claims:
+        print(f"{claim.verdict:13} {claim.statement}")
+        if claim.control is not None:
+            print(f"{'':13} against its controls: {claim.control}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
