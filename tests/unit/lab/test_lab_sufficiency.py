@@ -45,11 +45,15 @@ def test_every_run_and_arm_is_there_with_its_labels(found):
     assert (data["kept"].sel(arm="channel-2") > data["kept"].sel(arm="random-2")).all()
 
 
-def test_a_second_call_trains_nothing_and_more_processes_change_nothing(folder, found, tmp_path):
+def test_a_second_call_trains_nothing(folder, found):
     trained = []
     again = quick(folder, ("opd", "continued_sft"), progress=trained.append)
     assert trained == []
     xr.testing.assert_identical(again.data, found.data)
+
+
+@pytest.mark.slow
+def test_more_processes_change_nothing(found, tmp_path):
     two = quick(tmp_path, workers=2)
     xr.testing.assert_identical(two.data, found.data.isel(run=found.data["recipe"].values == "opd"))
 
