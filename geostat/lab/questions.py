@@ -18,7 +18,7 @@ from geostat.statistics.means.comparison_result import ComparisonResult
 from geostat.statistics.means.equivalence_result import EquivalenceResult
 from geostat.statistics.means.mean_result import MeanResult
 
-__all__ = ["INTERVENTION", "PREDICTION", "correlations", "interventions", "prediction"]
+__all__ = ["INTERVENTION", "PREDICTION", "correlations", "early_figures", "interventions", "prediction"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,16 +92,7 @@ def correlations(masters: xr.Dataset) -> xr.Dataset:
     xarray.Dataset
         Dim run, one for each seed: the metrics of `PREDICTION`.
     """
-    early = _early(masters)
-    inputs = early[f"future_capture{ACTIVATIONS}"]
-    table = xr.Dataset(
-        {
-            "excess": early["future_capture"].sel(side=SIDE, drop=True) - inputs,
-            "inputs": inputs,
-            "moved": np.log(early["relative_update_norm"]),
-        }
-    ).mean("matrix")
-    of_seed = _by_seed(table.assign(accuracy=masters["accuracy"]))
+    of_seed = _by_seed(early_figures(masters).assign(accuracy=masters["accuracy"]))
     rows = [_of_seed({str(name): each[name].values for name in each.data_vars}) for each in of_seed.values()]
     labels = np.array([f"seed-{seed}" for seed in of_seed], dtype=np.dtypes.StringDType())
     return xr.Dataset(
@@ -112,6 +103,31 @@ def correlations(masters: xr.Dataset) -> xr.Dataset:
             "seed": ("run", list(of_seed)),
         },
     )
+
+
+def early_figures(masters: xr.Dataset) -> xr.Dataset:
+    """What may foretell the end of a run: its means over matrices at a fifth of training.
+
+    Parameters
+    ----------
+    masters : xarray.Dataset
+        As in `prediction`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim run: ``excess`` of the capture of what is still to come over that of the inputs, ``inputs``, and ``moved``,
+        the logarithm of the relative update norm.
+    """
+    early = _early(masters)
+    inputs = early[f"future_capture{ACTIVATIONS}"]
+    return xr.Dataset(
+        {
+            "excess": early["future_capture"].sel(side=SIDE, drop=True) - inputs,
+            "inputs": inputs,
+            "moved": np.log(early["relative_update_norm"]),
+        }
+    ).mean("matrix")
 
 
 def _early(masters: xr.Dataset) -> xr.Dataset:

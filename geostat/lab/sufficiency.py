@@ -95,9 +95,11 @@ def functional_sufficiency(
     >>> recipes = tuple(recipe.shortened(steps=4, batch=4) for recipe in RECIPES.values())
     >>> short = Scale("short", PRETRAINING.shortened(steps=2), recipes, checkpoints=2, problems=16)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = functional_sufficiency("sft", 2, out=folder, seeds=1, at=0.5, scale=short)
-    >>> found.data.sizes["arm"], found.data["accuracy"].dims
-    (9, ('run', 'arm'))
+    ...     found = functional_sufficiency(
+    ...         "sft", out=folder, seeds=1, at=0.5, arms=[Arm("channel", 2), Arm("random", 2)], scale=short
+    ...     )
+    >>> [str(arm) for arm in found.data["arm"].values]
+    ['free', 'channel-2', 'random-2']
     """
     names = (recipes,) if isinstance(recipes, str) else tuple(dict.fromkeys(recipes))
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))

@@ -7,6 +7,7 @@ from geostat.demo.claims.changes import foretold, mixed, off_policy, sparsified
 from geostat.demo.claims.channel import aligned, locked
 from geostat.demo.claims.claim import Claim
 from geostat.demo.claims.geometry import ORDERS, moves, order, selective, trend
+from geostat.demo.claims.matched import matched
 from geostat.demo.claims.records import Records
 from geostat.demo.claims.twins import disturbed, particular, sufficient
 from geostat.errors import GeostatWarning
@@ -32,6 +33,7 @@ def ask(records: Records) -> Iterator[Claim]:
     if records.published is not None:
         yield moves(records.published)
         yield from (order(records.published, each) for each in ORDERS)
+        yield from filter(None, [matched(records.published)])
         yield trend(records.published)
         yield aligned(records.published)
     if records.masters is not None:

@@ -8,9 +8,8 @@ from typing import Literal
 import xarray as xr
 
 from geostat.demo.claims.claim import Claim, Figure, Role
-from geostat.demo.claims.readings import ALPHA, contrast, means, of_runs, spread
-from geostat.errors import SampleError
-from geostat.statistics import displacement_matched
+from geostat.demo.claims.matched import at_equal_displacement
+from geostat.demo.claims.readings import contrast, means, of_runs, spread
 
 __all__ = ["ORDERS", "Order", "moves", "order", "selective", "trend"]
 
@@ -135,23 +134,15 @@ def order(published: xr.Dataset, asked: Order) -> Claim:
 
 def _at_equal_displacement(published: xr.Dataset, asked: Order) -> Iterator[Figure]:
     """What is left between recipes from one anchor where both have come equally far."""
-    chosen = published[[asked.metric, "relative_update_norm"]]
-    if "alpha" in chosen.dims:
-        chosen = chosen.sel(alpha=ALPHA, drop=True)
-    if "side" in chosen.dims:
-        chosen = chosen.mean("side", keep_attrs=True)
     words = f"{asked.words} at equal displacement"
     roles: dict[str, Role] = {"rlvr": "control", "continued_sft": "beside"}
     for other, role in roles.items():
-        try:
-            matched = displacement_matched(chosen, "opd", other)[asked.metric]
-        except (
-            SampleError
-        ):  # one of them has not moved, or not as far as the other has from its first checkpoint on
+        values = at_equal_displacement(published, asked.metric, "opd", other)
+        if values is None:
             yield Figure(f"{words}: {other} less opd", math.nan, role=role)
             continue
         sign = asked.sign if role == "control" else 0
-        yield contrast(matched, other, "opd", words, sign=sign, role=role)
+        yield contrast(values, other, "opd", words, sign=sign, role=role)
 
 
 def selective(masters: xr.Dataset) -> Claim:

@@ -10,6 +10,7 @@ import xarray as xr
 from geostat.demo.claims import Claim, Figure, ask, read_claims, read_records, write_claims
 from geostat.demo.claims.__main__ import main
 from geostat.demo.claims.geometry import ORDERS, moves, order, selective, trend
+from geostat.demo.claims.matched import COMPARED, matched
 from geostat.demo.claims.record import record
 from geostat.demo.claims.records import Records, read_archive, write_archive
 from geostat.demo.claims.twins import disturbed, particular, sufficient
@@ -76,6 +77,17 @@ def test_an_order_is_judged_by_paired_intervals_and_at_equal_displacement(values
     assert (found.verdict, found.control) == (verdict, control)
     assert moves(runs).verdict == "supported"
     assert moves(runs).control is None
+
+
+def test_matched_sft_is_like_opd_only_where_every_figure_is():
+    def found(angle, reach=0.2):
+        figures = dict.fromkeys(COMPARED, (4.0, 2.0, 1.0, 2.0)) | {"mean_principal_angle": (4, 2, 1, angle)}
+        return matched(known(figures | {"relative_update_norm": (0.4, 0.2, 0.1, reach)}))
+
+    assert found(2.0).verdict == "supported"
+    assert found(3.0).verdict == "contradicted"
+    assert found(2.2).verdict == "undetermined"
+    assert found(2.0, reach=0.0) is None
 
 
 def test_unchanged_entries_are_weighted_by_size():
