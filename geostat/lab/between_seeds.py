@@ -94,7 +94,8 @@ def _cells(values: xr.DataArray) -> Floats:
 
 
 def _centred(values: Floats) -> Floats:
-    return np.subtract(values, values.mean(axis=1, keepdims=True))
+    means: Floats = values.mean(axis=1, keepdims=True)
+    return values - means
 
 
 def _correlation(a: Floats, b: Floats) -> float:
