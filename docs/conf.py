@@ -9,6 +9,8 @@ sys.path.insert(0, str(HERE / "_ext"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+from sphinx.application import Sphinx  # noqa: E402
+
 import geostat  # noqa: E402
 
 project = "geostat"
@@ -63,6 +65,12 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "show_navbar_depth": 1,
+    "collapse_navbar": True,
     "show_toc_level": 2,
     "navbar_persistent": [],
 }
+
+
+def setup(app: Sphinx) -> None:
+    """Pages are read by several processes: the one extension that does not allow it only copies files at the end."""
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True

@@ -25,7 +25,10 @@ def within_three_errors(found, mean, variance):
     assert spread == pytest.approx(variance, abs=3 * math.sqrt((fourth - spread**2) / count))
 
 
-@pytest.mark.parametrize(("n", "K"), [(12, 1), (20, 8), pytest.param(32, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("n", "K"),
+    [pytest.param(12, 1, marks=pytest.mark.slow), (20, 8), pytest.param(32, 4, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_channels_of_unrelated_updates_overlap_as_haar_planes(n, K, side):
     """Through the public metric: two rank-K updates whose singular spaces are independent."""

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     asked = parser.parse_args(arguments)
     try:
-        claims = list(ask(read_records(asked.folder)))
+        claims = ask(read_records(asked.folder))
         write_claims(claims, asked.output)
     except (GeostatError, OSError) as error:
         print(error, file=sys.stderr)

@@ -15,7 +15,7 @@ from geostat.errors import GeostatWarning
 __all__ = ["ask"]
 
 
-def ask(records: Records) -> Iterator[Claim]:
+def ask(records: Records) -> list[Claim]:
     """Answer every claim whose runs were recorded.
 
     Parameters
@@ -23,13 +23,18 @@ def ask(records: Records) -> Iterator[Claim]:
     records : Records
         Of a study.
 
-    Yields
-    ------
-    Claim
+    Returns
+    -------
+    list of Claim
         In the order of the page.
     """
-    # Recipes are compared where they end: that RLVR takes fewer steps is part of the recipe.
-    warnings.filterwarnings("ignore", "(?s).*equal steps are not equal progress", GeostatWarning)
+    with warnings.catch_warnings():
+        # Recipes are compared where they end: that RLVR takes fewer steps is part of the recipe.
+        warnings.filterwarnings("ignore", "(?s).*equal steps are not equal progress", GeostatWarning)
+        return list(_answers(records))
+
+
+def _answers(records: Records) -> Iterator[Claim]:
     if records.published is not None:
         yield moves(records.published)
         yield from (order(records.published, each) for each in ORDERS)

@@ -54,6 +54,7 @@ def test_the_channel_is_nearer_to_the_true_one_than_the_stored_channel(mostly_un
         assert 1 - here < (1 - before) / 2
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     held = []
     for seed in range(8):

@@ -84,7 +84,13 @@ def serial(run, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("engine", "threads"), [("serial", None), ("processes", "1"), ("processes", None), ("dask", None)]
+    ("engine", "threads"),
+    [
+        ("serial", None),
+        pytest.param("processes", "1", marks=pytest.mark.slow),
+        ("processes", None),
+        ("dask", None),
+    ],
 )
 def test_every_engine_writes_the_same_bytes_whatever_the_threads(run, serial, tmp_path, engine, threads):
     assert _bytes(_measure_elsewhere(run, tmp_path / "run.zarr", engine, threads=threads)) == serial
