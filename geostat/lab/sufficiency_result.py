@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,9 @@ from geostat.statistics.doses.dose_response_result import DoseResponseResult
 from geostat.statistics.means.comparison_result import ComparisonResult
 from geostat.statistics.means.equivalence_result import EquivalenceResult
 from geostat.statistics.means.mean_result import MeanResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Sufficiency"]
 
@@ -94,6 +97,30 @@ class Sufficiency:
             Over recipe and arm.
         """
         return mean_ci(self._arms("difference"), dim=None, level=level, scale="identity")
+
+    def plot(self, *, share: bool = True, level: float = 0.95, ax: "Axes | None" = None) -> "Axes":
+        """Picture of all arms and recipes: share of the free twin's gain, or difference in accuracy from it.
+
+        Parameters
+        ----------
+        share : bool
+            `retained`; False for `differences`, which a small gain does not make noisy.
+        level : float
+            Confidence level.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default new axes, whose figure pyplot does not know.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            A row for each arm; the line is the free twin.
+        """
+        from geostat.lab.sufficiency_drawing import draw_twins
+
+        if share:
+            return draw_twins(self.retained(level=level).rows(), "share of the free twin's gain", 1.0, ax)
+        words = "accuracy less that of the free twin"
+        return draw_twins(self.differences(level=level).rows(), words, 0.0, ax)
 
     def equivalent(self, arm: str, *, margin: float, level: float = 0.95) -> dict[str, EquivalenceResult]:
         """Whether an arm ends within a margin of the free twin, for each recipe.

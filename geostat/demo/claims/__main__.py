@@ -1,4 +1,4 @@
-"""``python -m geostat.demo.claims FOLDER -o FILE``: recorded runs -> the table of the docs."""
+"""``python -m geostat.demo.claims FOLDER -o FILE``: recorded runs -> the tables and the picture of the docs."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from geostat.demo.claims.asking import ask
 from geostat.demo.claims.claim import write_claims
+from geostat.demo.claims.picture import draw_retained
 from geostat.demo.claims.records import read_records
 from geostat.errors import GeostatError
 
@@ -30,10 +31,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("folder", help="recorded runs, as in fixtures/laboratory")
     parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser.add_argument("-p", "--picture", help="SVG file, for what twins retain")
     asked = parser.parse_args(arguments)
     try:
-        claims = ask(read_records(asked.folder))
+        records = read_records(asked.folder)
+        claims = ask(records)
         write_claims(claims, asked.output)
+        if asked.picture and records.sufficiency is not None:
+            draw_retained(records.sufficiency, asked.picture)
     except (GeostatError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

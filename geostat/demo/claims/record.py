@@ -142,7 +142,7 @@ Made by
     geostat lab sufficiency --seeds {len(seeds)} --out STUDY
     geostat lab perturbations --seeds {len(seeds)} --out STUDY
     python -m geostat.demo.claims.record STUDY fixtures/laboratory
-    python -m geostat.demo.claims fixtures/laboratory -o docs/data/claims.csv
+    python -m geostat.demo.claims fixtures/laboratory -o docs/data/claims.csv -p docs/data/retained.svg
 
 - scale {settings["scale"]!r}, settings in study.json; seeds {", ".join(map(str, seeds))}
 - recipes: {", ".join(recipes)}

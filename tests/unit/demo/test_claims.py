@@ -11,6 +11,7 @@ from geostat.demo.claims import Claim, Figure, ask, read_claims, read_records, w
 from geostat.demo.claims.__main__ import main
 from geostat.demo.claims.geometry import ORDERS, moves, order, selective, trend
 from geostat.demo.claims.matched import COMPARED, matched
+from geostat.demo.claims.picture import draw_retained
 from geostat.demo.claims.record import record
 from geostat.demo.claims.records import Records, read_archive, write_archive
 from geostat.demo.claims.twins import disturbed, particular, sufficient
@@ -221,6 +222,14 @@ def test_a_study_is_recorded_and_its_claims_answered(tmp_path, capsys):
     assert len(claims) == 10
     assert all(figure.n in (0, 1) for claim in claims.values() for figure in claim.figures)
     assert main([str(tmp_path), "-o", str(tmp_path / "none.csv")]) == 2
+
+
+def test_the_picture_is_the_same_file_each_time(tmp_path):
+    known = twins(lambda recipe, arm: 0.2)
+    for name in ("a.svg", "b.svg"):
+        draw_retained(known, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert b"</svg>" in (tmp_path / "a.svg").read_bytes()
 
 
 def test_the_page_shows_what_the_records_say():

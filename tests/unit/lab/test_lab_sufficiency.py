@@ -153,6 +153,21 @@ def test_shares_and_differences_are_means_over_seeds(told):
     )
 
 
+@pytest.mark.parametrize("share", [True, False])
+def test_a_picture_has_a_row_for_each_arm_and_a_point_for_each_recipe(told, share):
+    axes = told.plot(share=share)
+    result = told.retained() if share else told.differences()
+    arms = [text.get_text() for text in axes.get_yticklabels()]
+    assert arms == [str(arm) for arm in result.estimate["arm"].values]
+    points = {
+        round(float(line.get_xdata()[0]), 9)
+        for line in axes.lines
+        if line.get_marker() != "None" and len(line.get_xdata())
+    }
+    assert points == {round(row["estimate"], 9) for row in result.rows()}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["opd", "continued_sft"]
+
+
 def test_equivalence_is_declared_for_each_recipe(told):
     outcome = {
         recipe: str(each.outcome.item())
