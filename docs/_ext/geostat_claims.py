@@ -25,7 +25,7 @@ def summary(claims: list[Claim]) -> Rows:
 
 def figures(claim: Claim) -> Rows:
     """One row per figure; columns that are empty throughout are left out."""
-    rows = [["figure", "estimate", "95% interval", "seeds", "published", "role", "so?"]]
+    rows = [["figure", "estimate", "interval", "seeds", "published", "role", "so?"]]
     rows += [row(figure) for figure in claim.figures]
     kept = [i for i in range(len(rows[0])) if any(each[i] for each in rows[1:])]
     return [[each[i] for i in kept] for each in rows]

@@ -30,7 +30,8 @@ class SubspaceConstraint:
 
     ``project="update"``: gradients and moments stay as they are, and after each step of `optimizer` the
     weights are set back to :math:`W_\text{start} + P(W - W_\text{start})`. The weights stay in the channel, up to one
-    rounding of their storage.
+    rounding of their storage; what that rounding takes is kept in float32 and not lost, so that bfloat16 weights come
+    as far as they would without the constraint.
 
     Other parameters train freely. Hooks are removed when the block ends, whatever ends it; weights stay where
     they are.
@@ -208,10 +209,8 @@ class SubspaceConstraint:
     def _set_back(self, *unused: Any) -> None:
         for each in self._found:
             piece = self._pieces[each.ref.name]
-            moved = each.ref.layout.take(each.parameter).to(piece.start.dtype) - piece.start
-            inside = piece.inside(moved)
-            piece.count(inside, moved)
-            each.ref.layout.put(each.parameter, (piece.start + inside).to(each.parameter.dtype))
+            piece.follow(each.ref.layout.take(each.parameter))
+            each.ref.layout.put(each.parameter, piece.weight)
 
     def _end(self) -> None:
         self._active = False

@@ -28,6 +28,10 @@ class Piece:
         Whether the complement of the channel is allowed instead.
     kept, total : torch.Tensor
         Scalars: energy that was inside, and all.
+    movement : torch.Tensor
+        Shape (m, n): how far the weights have come from `start` inside, before they are rounded to their storage.
+    stored : torch.dtype
+        Of the weights.
     """
 
     ref: MatrixRef
@@ -36,6 +40,26 @@ class Piece:
     outside: bool
     kept: Tensor
     total: Tensor
+    movement: Tensor
+    stored: torch.dtype
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights as `movement` leaves them, shape (m, n), rounded to their storage."""
+        return (self.start + self.movement).to(self.stored)
+
+    def follow(self, weight: Tensor) -> None:
+        """Move by the part of a step that is inside, and count its energy.
+
+        Parameters
+        ----------
+        weight : torch.Tensor
+            Shape (m, n): the weights after a step that began at `weight`.
+        """
+        step = weight.to(self.start.dtype) - self.weight.to(self.start.dtype)
+        moved = self.inside(self.movement + step)
+        self.count(moved - self.movement, step)
+        self.movement = moved
 
     def inside(self, matrix: Tensor) -> Tensor:
         """Part of a matrix that may stay.
@@ -114,4 +138,5 @@ def piece_of(each: Constrained, outside: bool) -> Piece:
     start = weight.to(wide, copy=True)
     channel = each.channel.to(start)
     zero = torch.zeros((), dtype=wide if start.device.type == "mps" else torch.float64, device=start.device)
-    return Piece(each.ref, channel, start, outside, zero.clone(), zero.clone())
+    movement = torch.zeros_like(start)
+    return Piece(each.ref, channel, start, outside, zero.clone(), zero.clone(), movement, weight.dtype)

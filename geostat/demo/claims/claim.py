@@ -23,7 +23,7 @@ class Figure:
     what : str
         In words.
     estimate, low, high : float
-        With a 95% interval over seeds; NaN where there is none.
+        With a 95% interval over seeds, or of the level that `what` names; NaN where there is none.
     n : int
         Seeds.
     role : {"claim", "control", "beside"}

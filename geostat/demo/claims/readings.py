@@ -124,11 +124,12 @@ def same(values: xr.DataArray, a: str, b: str, told: str, *, margin: float, role
     Returns
     -------
     Figure
-        It holds where two one-sided tests say so, and does not where the interval lies beyond the margin.
+        With the 90% interval that two one-sided tests at 5% rest on. It holds where they say so, and does not
+        where the interval lies beyond the margin.
     """
     (row,) = equivalence(only(values, (a, b)), a, b, margin=margin, dim=None, paired=True).rows()
     outcome = {"equivalent": True, "different": False}.get(str(row["outcome"]))
-    words = f"{told}: {a} less {b}, margin {margin:g}"
+    words = f"{told}: {a} less {b} (90% interval; margin {margin:g})"
     return Figure(words, row["estimate"], row["low"], row["high"], row["n_a"], role, outcome)
 
 

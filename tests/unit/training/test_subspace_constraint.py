@@ -186,6 +186,39 @@ def test_weights_in_bf16_stay_in_the_channel_up_to_their_rounding(project):
     )
 
 
+def driven(model, channel, steps, **settings):
+    """Steps of SGD along one gradient, constrained to a channel."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    gradient = (U[:, :1] @ V[:, :1].T / 64).to(weight(model))
+    with SubspaceConstraint(model, channel, project="update", optimizer=optimizer, **settings) as constraint:
+        for _ in range(steps):
+            weight(model).grad = gradient.clone()
+            optimizer.step()
+    return constraint
+
+
+def test_what_rounding_takes_from_a_step_in_bf16_is_not_lost():
+    moved = []
+    for channel in (torch.eye(6), V.float()):  # the gradient lies in both
+        model = Tiny(dtype=torch.bfloat16)
+        start = weight(model).detach().double().clone()
+        driven(model, {NAME: channel}, 200)
+        moved.append(float(((weight(model).detach().double() - start) @ V).norm()))
+    assert moved[1] == pytest.approx(moved[0], rel=0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 30])
+def test_the_energy_kept_is_that_of_the_steps_however_many(steps):
+    turned = torch.linalg.qr(torch.stack([V[:, 0] + 3 * basis(6, 6)[:, 5], V[:, 1]], 1)).Q
+    share = float((V[:, 0] @ turned).square().sum())
+    found = driven(Tiny(), {NAME: turned}, steps).report()
+    assert 0.05 < share < 0.95
+    assert float(found["kept"][0]) == pytest.approx(share)
+    assert float(driven(Tiny(), {NAME: turned}, steps, complement=True).report()["kept"][0]) == pytest.approx(
+        1 - share
+    )
+
+
 def test_a_step_that_overflows_is_not_counted():
     model = Tiny()
     with SubspaceConstraint(model, {NAME: V}) as constraint:
