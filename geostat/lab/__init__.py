@@ -10,6 +10,7 @@ from geostat.lab.branches import Branch
 from geostat.lab.checkpoints import load_checkpoint, save_checkpoint
 from geostat.lab.evaluation import Accuracy, evaluate
 from geostat.lab.model import GPT, GPTConfig, build_model
+from geostat.lab.own_model import sufficiency_of
 from geostat.lab.perturbations import PERTURBATIONS, PerturbedDistillation
 from geostat.lab.problems import draw_problems, evaluation_problems, solve, verify
 from geostat.lab.recipes import DEMO, FULL, RECIPES, Recipe, Scale
@@ -46,6 +47,7 @@ __all__ = [
     "save_checkpoint",
     "save_teacher",
     "solve",
+    "sufficiency_of",
     "train",
     "train_runs",
     "train_teacher",

@@ -15,7 +15,14 @@ from geostat.linalg import factored
 from geostat.linalg.factored import Side
 from geostat.training.channels import Channel
 
-__all__ = ["activation_directions", "block_matrices", "channel_noise", "channels_of_arm", "input_moments"]
+__all__ = [
+    "activation_directions",
+    "block_matrices",
+    "channel_noise",
+    "channels_of_arm",
+    "counting_inputs",
+    "input_moments",
+]
 
 Weights = Mapping[str, Tensor]
 _PROBLEMS = 512
@@ -47,7 +54,7 @@ def channels_of_arm(
     arm : Arm
         Not the free one.
     start, now : mapping of str to torch.Tensor
-        Weights at the start of the branch, and when the twins part.
+        Matrices, by name, at the start of the branch, and when the twins part.
     activations : mapping of str to torch.Tensor
         By matrix, (n, n) second moments of its inputs.
     generator : torch.Generator
@@ -73,7 +80,7 @@ def channels_of_arm(
             return _random(now[name].shape[side == "right"], arm.K, generator)
         return _leading(name, now[name] - start[name], arm.K, side)
 
-    return {name: Channel(**{s: directions(name, s).float() for s in sides}) for name in block_matrices(now)}
+    return {name: Channel(**{s: directions(name, s).float() for s in sides}) for name in now}
 
 
 def _leading(name: str, update: Tensor, K: int, side: Side) -> Tensor:
@@ -160,15 +167,31 @@ def input_moments(model: GPT, *, problems: int = _PROBLEMS, seed: int = 0) -> di
     with ExitStack() as stack:
         for name, layer in model.named_modules():
             if name.startswith("blocks.") and isinstance(layer, nn.Linear):
-                hook = _counting(f"{name}.weight", found)
-                stack.callback(layer.register_forward_pre_hook(hook).remove)
+                stack.callback(counting_inputs(layer, f"{name}.weight", found))
         answer_logits(model, drawn.prompts, drawn.answers)
     return found
 
 
-def _counting(name: str, found: dict[str, Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+def counting_inputs(layer: nn.Module, name: str, found: dict[str, Tensor]) -> Callable[[], None]:
+    """Take the second moments of a layer's inputs whenever it is called.
+
+    Parameters
+    ----------
+    layer : torch.nn.Module
+        Applied to vectors along the last dim of its first argument.
+    name : str
+        Of its matrix.
+    found : dict of str to torch.Tensor
+        Where the moments of the latest call go, (n, n), float64.
+
+    Returns
+    -------
+    callable
+        Ends it.
+    """
+
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        rows = inputs[0].double().flatten(0, -2)
+        rows = inputs[0].detach().double().flatten(0, -2)
         found[name] = (rows.mT @ rows / len(rows)).cpu()
 
-    return hook
+    return layer.register_forward_pre_hook(hook).remove

@@ -6,7 +6,8 @@ import torch
 
 from geostat.lab.model import GPT
 from geostat.lab.problems import Problems, evaluation_problems
-from geostat.lab.sampling import answer_logits, token_log_probabilities
+from geostat.lab.sampling import answer_logits
+from geostat.training.advantages import token_log_probabilities
 
 __all__ = ["Accuracy", "evaluate"]
 

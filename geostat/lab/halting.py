@@ -2,7 +2,7 @@
 
 import copy
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from geostat.lab.arms import FREE, Arm
 from geostat.lab.branches import BranchTask, starting_model
-from geostat.lab.directions import channel_noise, channels_of_arm, input_moments
+from geostat.lab.directions import block_matrices, channel_noise, channels_of_arm, input_moments
 from geostat.lab.model import GPT
 from geostat.lab.teacher import load_teacher
 from geostat.lab.training import new_optimizer, train
 from geostat.training.channels import Channel
 from geostat.training.constraint import SubspaceConstraint
 
-__all__ = ["Halted", "continued", "halted"]
+__all__ = ["Halted", "continued", "halted", "source_of"]
 
 OnStep = Callable[[int], None]
 
@@ -68,7 +68,7 @@ class Halted:
         dict of str to Channel
             By name of the matrix.
         """
-        start, now = self.start.state_dict(), self.model.state_dict()
+        start, now = (_matrices(each.state_dict()) for each in (self.start, self.model))
         return channels_of_arm(arm, start, now, self.activations, self._source(arm))
 
     @torch.no_grad()
@@ -88,8 +88,16 @@ class Halted:
             weights[name].add_(noise)
 
     def _source(self, arm: Arm) -> torch.Generator:
-        """Random numbers of an arm, which are not those of the batches."""
-        return torch.Generator().manual_seed(zlib.crc32(f"{self.branch.name} {arm.kind}".encode()))
+        return source_of(self.branch.name, arm)
+
+
+def source_of(run: str, arm: Arm) -> torch.Generator:
+    """Random numbers of an arm, which are not those of the batches."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{run} {arm.kind}".encode()))
+
+
+def _matrices(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weights[name] for name in block_matrices(weights)}
 
 
 def halted(branch: BranchTask, step: int, on_step: OnStep = lambda step: None) -> Halted:

@@ -18,7 +18,8 @@ from geostat.lab.problems import (
     draw_problems,
     verify,
 )
-from geostat.lab.sampling import answer_logits, sample_answers, token_log_probabilities
+from geostat.lab.sampling import answer_logits, sample_answers
+from geostat.training.advantages import reverse_kl, token_log_probabilities
 
 __all__ = [
     "GROUP_SIZE",
@@ -27,7 +28,6 @@ __all__ = [
     "group_relative_policy",
     "on_policy_distillation",
     "pretraining",
-    "reverse_kl",
     "sampled_token_distillation",
     "supervised",
 ]
@@ -54,24 +54,6 @@ def pretraining(student: GPT, teacher: GPT, batch: int, generator: torch.Generat
 def supervised(student: GPT, teacher: GPT, batch: int, generator: torch.Generator) -> Tensor:
     """SFT: cross-entropy of the right answer tokens on the two tuning operations."""
     return _cross_entropy(student, TUNING_OPERATIONS, batch, generator)
-
-
-def reverse_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    r"""Reverse Kullback-Leibler divergence of each token distribution, in nats: (..., vocabulary) -> (...).
-
-    .. math:: \mathrm{KL}(\pi_S \| \pi_T) = \sum_v \pi_S(v) (\log \pi_S(v) - \log \pi_T(v))
-
-    Lies in [0, inf), 0 where the two agree. Not symmetric: it forgives a student that leaves out what the
-    teacher would also have said.
-
-    Examples
-    --------
-    >>> fair, biased = torch.zeros(2), torch.tensor([0.0, 1.0])
-    >>> print(f"{reverse_kl(fair, biased):.3f} {reverse_kl(fair, fair):.3f}")
-    0.120 0.000
-    """
-    student, teacher = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
-    return (student.exp() * (student - teacher)).sum(-1)
 
 
 def on_policy_distillation(student: GPT, teacher: GPT, batch: int, generator: torch.Generator) -> Tensor:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from geostat.errors import ProtocolError
 from geostat.lab.model import GPT
-from geostat.lab.objectives import GROUP_SIZE, reverse_kl
+from geostat.lab.objectives import GROUP_SIZE
 from geostat.lab.problems import TUNING_OPERATIONS, draw_problems, verify
 from geostat.lab.recipes import RECIPES, Recipe
-from geostat.lab.sampling import answer_logits, sample_answers, token_log_probabilities
+from geostat.lab.sampling import answer_logits, sample_answers
+from geostat.training.distillation import Choose, distillation_loss
 
-__all__ = ["PERTURBATIONS", "PerturbedDistillation", "mixed_advantages", "perturbed"]
+__all__ = ["PERTURBATIONS", "PerturbedDistillation", "perturbed"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class PerturbedDistillation:
     """
 
     keep: float = 1.0
-    choose: Literal["random", "top_kl"] = "random"
+    choose: Choose = "random"
     rollouts: Literal["student", "teacher"] = "student"
     alpha: float = 1.0
     samples: int = 1
@@ -83,56 +84,19 @@ class PerturbedDistillation:
         logits = answer_logits(student, prompts, answers)
         with torch.no_grad():
             wanted = answer_logits(teacher, prompts, answers)
-        chosen = token_log_probabilities(logits, answers)
-        gaps = token_log_probabilities(wanted, answers) - chosen.detach()
-        rewards = verify(prompts.repeat_interleave(self.samples, 0), answers).float()
-        advantages = mixed_advantages(gaps, rewards.view(-1, self.samples), self.alpha)
-        if not bool(advantages.any()):
+        rewards = verify(prompts.repeat_interleave(self.samples, 0), answers).float().view(-1, self.samples)
+        if self.alpha == 0 and bool((rewards == rewards[:, :1]).all()):
             return None
-        return -(self._weights(logits.detach(), wanted, generator) * advantages * chosen).mean()
-
-    def _weights(self, logits: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
-        """Of each token: 0, or tokens over tokens kept."""
-        shape, count = logits.shape[:-1], logits.shape[:-1].numel()
-        if self.keep == 1:
-            return torch.ones(shape, device=logits.device)
-        kept = max(1, round(self.keep * count))
-        if self.choose == "top_kl":
-            marks = reverse_kl(logits, wanted)
-        else:
-            marks = torch.rand(shape, generator=generator).to(logits.device)
-        weights = torch.zeros(count, device=logits.device)
-        weights[marks.flatten().topk(kept).indices] = count / kept
-        return weights.view(shape)
-
-
-def mixed_advantages(gaps: Tensor, rewards: Tensor, alpha: float) -> Tensor:
-    """Mix the advantages of distillation and of RLVR.
-
-    Parameters
-    ----------
-    gaps : torch.Tensor
-        Shape (prompts * samples, tokens), nats: log-probability of the teacher less that of the student.
-    rewards : torch.Tensor
-        Shape (prompts, samples).
-    alpha : float
-        Share of distillation.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (prompts * samples, tokens). Where all answers to a prompt got one reward, RLVR has nothing to say.
-
-    Examples
-    --------
-    >>> mixed_advantages(torch.ones(2, 1), torch.tensor([[1.0, 0.0]]), alpha=0.25).flatten().tolist()
-    [1.0, -0.5]
-    """
-    if alpha == 1:
-        return gaps
-    deviation, mean = torch.std_mean(rewards, dim=1, correction=0, keepdim=True)
-    scores = torch.where(deviation > 0, (rewards - mean) / deviation, torch.zeros_like(rewards))
-    return alpha * gaps + (1 - alpha) * scores.flatten()[:, None].to(gaps.device)
+        return distillation_loss(
+            logits,
+            wanted,
+            answers,
+            keep=self.keep,
+            choose=self.choose,
+            rewards=None if self.alpha == 1 else rewards,
+            alpha=self.alpha,
+            generator=generator,
+        )
 
 
 def perturbed(name: str, **changes: object) -> Recipe:

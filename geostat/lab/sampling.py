@@ -6,7 +6,7 @@ from torch import Tensor
 from geostat.lab.model import GPT, Cache
 from geostat.lab.problems import ANSWER_LENGTH
 
-__all__ = ["answer_logits", "sample_answers", "token_log_probabilities"]
+__all__ = ["answer_logits", "sample_answers"]
 
 
 def _repeat(cache: Cache, samples: int) -> Cache:
@@ -56,8 +56,3 @@ def answer_logits(model: GPT, prompts: Tensor, answers: Tensor) -> Tensor:
     opening, cache = model(prompts, first=-1)
     following, _ = model(answers[:, :-1], _repeat(cache, samples))
     return torch.cat([opening.repeat_interleave(samples, 0), following], dim=1)
-
-
-def token_log_probabilities(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Log-probability of each given token: (..., vocabulary), (...) -> (...)."""
-    return logits.log_softmax(-1).gather(-1, tokens[..., None].to(logits.device)).squeeze(-1)

@@ -16,7 +16,7 @@ from geostat.lab.teacher import teacher_path
 from geostat.lab.twins import TwinTask, read_twin
 from geostat.lab.workers import Progress, run_tasks
 
-__all__ = ["functional_sufficiency"]
+__all__ = ["DOSES", "arms_wanted", "functional_sufficiency"]
 
 DOSES = (2, 4, 8, 16, 32)
 CONTROLS_AT = 16
@@ -103,7 +103,7 @@ def functional_sufficiency(
     """
     names = (recipes,) if isinstance(recipes, str) else tuple(dict.fromkeys(recipes))
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
-    wanted = _arms((K,) if isinstance(K, int) else tuple(K), arms)
+    wanted = arms_wanted((K,) if isinstance(K, int) else tuple(K), arms)
     folder, teacher = Path(out), None if teacher is None else Path(teacher)
     planned = partial(
         plan_study, folder, chosen, scale=scale, dtypes=tuple(dtypes), teacher=teacher, device=device
@@ -117,7 +117,21 @@ def functional_sufficiency(
     return Sufficiency(labelled(_rows(twins)))
 
 
-def _arms(K: Sequence[int], arms: Sequence[Arm] | None) -> tuple[Arm, ...]:
+def arms_wanted(K: Sequence[int], arms: Sequence[Arm] | None) -> tuple[Arm, ...]:
+    """Arms of an experiment, the free one first.
+
+    Parameters
+    ----------
+    K : sequence of int
+        Sizes of the channel.
+    arms : sequence of Arm or None
+        Instead of all.
+
+    Returns
+    -------
+    tuple of Arm
+        Each once.
+    """
     if not K and arms is None:
         raise ProtocolError(
             "K is empty: no size of the channel was asked for. Pass one or several, such as 16."

@@ -7,23 +7,26 @@ twins/opd-0/
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from torch import Tensor
+
 from geostat.errors import StoreError
 from geostat.lab.arms import Arm
 from geostat.lab.branches import BranchTask
 from geostat.lab.directions import activation_directions
 from geostat.lab.evaluation import Accuracy, evaluate
-from geostat.lab.halting import Halted, continued, halted
+from geostat.lab.halting import continued, halted
 from geostat.lab.problems import evaluation_problems
 from geostat.linalg import subspace_similarity
+from geostat.training.channels import Channel
 
-__all__ = ["TWINS", "Twin", "TwinTask", "read_twin"]
+__all__ = ["TWINS", "Twin", "TwinTask", "activation_overlap", "read_twin", "write_twin"]
 
 TWINS = "twins"
 
@@ -123,28 +126,55 @@ class TwinTask:
             earlier = (len(self.arms) - len(missing) + count) * (steps - self.step)
             model, report = continued(state, arm, partial(_shifted, on_step, earlier))
             kept, leak = (None if report is None else float(report[each].mean()) for each in ("kept", "leak"))
-            end, overlap = evaluate(model, problems), _activation_overlap(state, arm)
+            channels = {} if arm.kind == "free" else state.channels(arm)
+            end, overlap = evaluate(model, problems), activation_overlap(arm, channels, state.activations)
             record = Twin(arm, self.step, steps, width, before, parted, end, kept, leak, overlap)
-            _write(self.record(arm), record)
+            write_twin(self.record(arm), record)
 
 
 def _shifted(on_step: Callable[[int], None], earlier: int, step: int) -> None:
     on_step(earlier + step)
 
 
-def _activation_overlap(state: Halted, arm: Arm) -> float | None:
-    if arm.kind == "free" or arm.side == "left":
+def activation_overlap(
+    arm: Arm, channels: Mapping[str, Channel], activations: Mapping[str, Tensor]
+) -> float | None:
+    """Similarity of an arm's directions of inputs with those along which the inputs had most energy.
+
+    Parameters
+    ----------
+    arm : Arm
+        Which.
+    channels : mapping of str to Channel
+        Its channels.
+    activations : mapping of str to torch.Tensor
+        By matrix, (n, n) second moments of its inputs; the others are left out.
+
+    Returns
+    -------
+    float or None
+        Mean over matrices; None where there is nothing to compare.
+    """
+    if arm.kind == "free" or arm.side == "left" or not activations:
         return None
-    inputs = activation_directions(state.activations, arm.K)
-    channels = state.channels(arm)
+    inputs = activation_directions(activations, arm.K)
     return fmean(
         subspace_similarity(channel.right.double(), inputs[name])
         for name, channel in channels.items()
-        if channel.right is not None
+        if channel.right is not None and name in inputs
     )
 
 
-def _write(path: Path, twin: Twin) -> None:
+def write_twin(path: Path, twin: Twin) -> None:
+    """Write one record, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        JSON file.
+    twin : Twin
+        What.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     aside.write_text(json.dumps(asdict(twin), indent=2) + "\n")

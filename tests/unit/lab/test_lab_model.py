@@ -3,7 +3,8 @@ import torch
 
 from geostat.lab.model import GPTConfig, build_model
 from geostat.lab.problems import TUNING_OPERATIONS, draw_problems
-from geostat.lab.sampling import answer_logits, sample_answers, token_log_probabilities
+from geostat.lab.sampling import answer_logits, sample_answers
+from geostat.training.advantages import token_log_probabilities
 
 
 @pytest.fixture(scope="module")

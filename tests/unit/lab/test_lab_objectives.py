@@ -9,13 +9,13 @@ from geostat.lab.objectives import (
     group_advantages,
     group_relative_policy,
     on_policy_distillation,
-    reverse_kl,
     sampled_token_distillation,
     supervised,
 )
 from geostat.lab.sampling import sample_answers
 from geostat.lab.teacher import load_teacher
 from geostat.lab.training import TrainingSettings, train
+from geostat.training.advantages import reverse_kl
 
 
 def student(seed=0):

@@ -6,9 +6,10 @@ import torch
 from geostat.errors import ProtocolError
 from geostat.lab import GPTConfig, build_model, load_teacher
 from geostat.lab.objectives import GROUP_SIZE, group_relative_policy, sampled_token_distillation
-from geostat.lab.perturbations import PERTURBATIONS, PerturbedDistillation, mixed_advantages
+from geostat.lab.perturbations import PERTURBATIONS, PerturbedDistillation
 from geostat.lab.problems import TUNING_OPERATIONS, draw_problems
-from geostat.lab.sampling import answer_logits, sample_answers, token_log_probabilities
+from geostat.lab.sampling import answer_logits, sample_answers
+from geostat.training.advantages import mixed_advantages, token_log_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -50,32 +51,6 @@ def test_answers_that_all_got_one_reward_leave_nothing_to_learn(models):
     assert objective(*models, 4 * GROUP_SIZE, torch.Generator().manual_seed(5)) is None
     mixed = mixed_advantages(torch.ones(2, 3), torch.ones(1, 2), alpha=0.5)
     assert torch.equal(mixed, torch.full((2, 3), 0.5))
-
-
-@pytest.mark.parametrize("choose", ["random", "top_kl"])
-@pytest.mark.parametrize("keep", [0.25, 0.5])
-def test_kept_tokens_are_rescaled_so_that_the_batch_weighs_the_same(models, keep, choose):
-    objective = PerturbedDistillation(keep=keep, choose=choose)
-    logits = torch.randn(16, 5, 17, generator=torch.Generator().manual_seed(0))
-    wanted = torch.randn(16, 5, 17, generator=torch.Generator().manual_seed(1))
-    weights = objective._weights(logits, wanted, torch.Generator().manual_seed(2))
-    assert int((weights > 0).sum()) == keep * 80
-    assert float(weights.mean()) == pytest.approx(1.0)
-
-
-def test_every_token_weighs_the_same_on_average_where_tokens_are_chosen_at_random():
-    logits, generator = torch.zeros(4, 5, 17), torch.Generator().manual_seed(0)
-    draws = [PerturbedDistillation(keep=0.25)._weights(logits, logits, generator) for _ in range(4000)]
-    torch.testing.assert_close(
-        torch.stack(draws).mean(0), torch.ones(4, 5), rtol=0, atol=0.14
-    )  # 5 standard errors
-
-
-def test_the_tokens_of_largest_divergence_are_kept():
-    logits, wanted = torch.zeros(2, 5, 17), torch.zeros(2, 5, 17)
-    wanted[1, 3, 0], wanted[0, 2, 0] = 5.0, 4.0
-    weights = PerturbedDistillation(keep=0.2, choose="top_kl")._weights(logits, wanted, torch.Generator())
-    assert weights.nonzero().tolist() == [[0, 2], [1, 3]]
 
 
 def test_answers_of_the_teacher_minimise_the_squared_gap(models):
