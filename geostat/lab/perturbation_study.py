@@ -34,7 +34,7 @@ def perturbation_study(
 
     Two recipes with the same seed start from the same anchor. Whether a change preserves a figure is a question of
     equivalence (`geostat.equivalence`, ``paired=True``); how much of an objective may be mixed in before it does not,
-    one of doses (`geostat.dose_response` over ``alpha``).
+    one of doses (`geostat.dose_response` over ``opd_share``).
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def perturbation_study(
     -------
     xarray.Dataset
         The combined measurements with baselines (`geostat.lab.activation_baselines`), ``accuracy`` and ``gain``
-        (expected, at the end) of each run and, along the runs, ``alpha``, ``tokens_kept``, ``tokens_chosen`` and
-        ``rollouts``. ``alpha`` is NaN but for mixtures.
+        (expected, at the end) of each run and, along the runs, ``opd_share`` (alpha of the mixture), ``tokens_kept``,
+        ``tokens_chosen`` and ``rollouts``. ``opd_share`` is NaN but for mixtures.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def labelled(runs: xr.Dataset, scale: Scale = LABORATORY) -> xr.Dataset:
     changes = [_change(str(name), scale) for name in runs["recipe"].values]
     text = np.dtypes.StringDType()
     told = {
-        "alpha": [each.alpha if each.samples > 1 else np.nan for each in changes],
+        "opd_share": [each.alpha if each.samples > 1 else np.nan for each in changes],
         "tokens_kept": [each.keep for each in changes],
         "tokens_chosen": np.array([each.choose for each in changes], dtype=text),
         "rollouts": np.array([each.rollouts for each in changes], dtype=text),

@@ -26,14 +26,20 @@ def test_every_run_says_what_was_changed(runs):
     def of(name):
         return runs.sel(run=f"{name}-0")
 
-    assert float(of("opd_mixed5")["alpha"]) == 0.05
-    assert np.isnan(float(of("opd_sampled")["alpha"]))
+    assert float(of("opd_mixed5")["opd_share"]) == 0.05
+    assert np.isnan(float(of("opd_sampled")["opd_share"]))
     assert (float(of("opd_top25")["tokens_kept"]), str(of("opd_top25")["tokens_chosen"].item())) == (
         0.25,
         "top_kl",
     )
     assert str(of("opd_off_policy")["rollouts"].item()) == "teacher"
     assert float(of("opd_off_policy")["tokens_kept"]) == 1.0
+
+
+def test_shares_of_the_objectives_are_not_confused_with_those_of_masks(runs):
+    masks = runs["low_magnitude_mask_overlap"]
+    assert set(masks["alpha"].values) == {0.3, 0.5}
+    assert masks.sel(alpha=0.3).sizes["run"] == runs.sizes["run"]
 
 
 def test_runs_are_measured_and_have_their_accuracies(runs):
