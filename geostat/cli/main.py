@@ -1,6 +1,7 @@
 """The command group, and how every error reaches the terminal."""
 
 import os
+import signal
 import sys
 import warnings
 from typing import Any, TextIO
@@ -17,6 +18,7 @@ from geostat.cli.measure import measure
 from geostat.cli.nulls import nulls
 from geostat.cli.plan import plan
 from geostat.cli.seal import seal
+from geostat.cli.signals import heeding_sigterm
 from geostat.cli.watch import watch
 from geostat.errors import GeostatError, GeostatWarning
 
@@ -24,11 +26,11 @@ __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """Turn errors into one paragraph each, and Ctrl-C into advice."""
+    """Turn errors into one paragraph each, and Ctrl-C or SIGTERM into advice."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; never show a traceback for an error made on purpose."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), heeding_sigterm() as came:
             warnings.simplefilter("always", GeostatWarning)
             warnings.showwarning = _show_warning
             try:
@@ -41,7 +43,7 @@ class _Group(click.Group):
                 sys.exit(1)
             except KeyboardInterrupt:
                 click.echo(f"\nStopped. {self._how_to_go_on(ctx)}", err=True)
-                sys.exit(130)
+                sys.exit(128 + (came or [signal.SIGINT])[0])
 
     def _how_to_go_on(self, ctx: click.Context) -> str:
         command = self.get_command(ctx, ctx.invoked_subcommand or "")
