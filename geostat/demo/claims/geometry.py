@@ -205,7 +205,7 @@ def moves(published: xr.Dataset) -> Claim:
     return Claim(
         "displacement",
         "SFT moves farthest, OPD less, RLVR least.",
-        "not claimed: what the orders above have to be compared with",
+        "not claimed: what the orders have to be compared with",
         "A run that comes less far changes fewer entries, shifts and rotates less, whatever its objective.",
         figures,
     )

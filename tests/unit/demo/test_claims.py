@@ -9,6 +9,7 @@ import xarray as xr
 
 from geostat.demo.claims import Claim, Figure, ask, read_claims, read_records, write_claims
 from geostat.demo.claims.__main__ import main
+from geostat.demo.claims.changes import mixed, off_policy, sparsified
 from geostat.demo.claims.geometry import ORDERS, moves, order, selective, trend
 from geostat.demo.claims.matched import COMPARED, matched
 from geostat.demo.claims.picture import draw_retained
@@ -16,7 +17,7 @@ from geostat.demo.claims.record import record
 from geostat.demo.claims.records import Records, read_archive, write_archive
 from geostat.demo.claims.twins import disturbed, particular, sufficient
 from geostat.errors import StoreError
-from geostat.lab import Sufficiency, train_runs
+from geostat.lab import PERTURBATIONS, Sufficiency, train_runs
 from geostat.lab.arms import ARMS
 from geostat.lab.laboratory import LABORATORY
 from geostat.lab.recipes import Scale
@@ -34,10 +35,10 @@ def text(words):
     return np.array(list(words), dtype=np.dtypes.StringDType())
 
 
-def known(values, seeds=5):
+def known(values, seeds=5, recipes=RECIPES):
     """Runs whose figures are given for each recipe at the end, with a little noise; half as much halfway, and so on."""
     rng = np.random.default_rng(0)
-    labels = [(recipe, seed) for recipe in RECIPES for seed in range(seeds)]
+    labels = [(recipe, seed) for recipe in recipes for seed in range(seeds)]
     share = np.array([0.125, 0.25, 0.5, 1.0])
 
     def of(table):
@@ -46,7 +47,7 @@ def known(values, seeds=5):
         return ("run", "step", "matrix"), ends[:, None, None] * share[:, None] * np.ones(2), {"units": "1"}
 
     return xr.Dataset(
-        {name: of(dict(zip(RECIPES, table, strict=True))) for name, table in values.items()},
+        {name: of(dict(zip(recipes, table, strict=True))) for name, table in values.items()},
         {
             "run": text(f"{recipe}-{seed}" for recipe, seed in labels),
             "recipe": ("run", text(recipe for recipe, _ in labels)),
@@ -170,6 +171,58 @@ def test_disturbances_of_opd_are_what_counts():
     assert hurt.verdict == "contradicted"
 
 
+PERTURBED = ("opd_sampled", *PERTURBATIONS)
+
+
+def perturbed(changes):
+    """Stable ranks of 4 and gains of .2, but where they are changed."""
+    columns = {"stable_rank": 4.0, "gain": 0.2, "relative_update_norm": 0.1}
+    tables = {
+        name: tuple(usual * changes.get((name, recipe), 1.0) for recipe in PERTURBED)
+        for name, usual in columns.items()
+    }
+    return known(tables, recipes=PERTURBED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens", "teacher", "mixture"),
+    [
+        ({}, ("supported", "contradicted"), ("supported", "contradicted"), "contradicted"),
+        (
+            {("stable_rank", "opd_mixed0"): 2.0, ("stable_rank", "opd_mixed1"): 2.0},
+            ("supported", "supported"),
+            ("supported", "supported"),
+            "supported",
+        ),
+        (
+            {("stable_rank", "opd_mixed0"): 2.0, ("stable_rank", "opd_top25"): 1.5},
+            ("contradicted", "supported"),
+            ("supported", "supported"),
+            "contradicted",
+        ),
+        (
+            {("stable_rank", "opd_off_policy"): 1.105, ("stable_rank", "opd_mixed0"): 1.105},
+            ("supported", "undetermined"),
+            ("undetermined", "undetermined"),
+            "contradicted",
+        ),
+        (
+            {("gain", "opd_off_policy"): 0.1},
+            ("supported", "contradicted"),
+            ("supported", "contradicted"),
+            "contradicted",
+        ),
+    ],
+)
+def test_what_is_preserved_counts_where_another_objective_does_not_preserve_it(
+    changes, tokens, teacher, mixture
+):
+    runs = perturbed(changes)
+    found = [(claim.verdict, claim.control) for claim in (sparsified(runs), off_policy(runs))]
+    assert found == [tokens, teacher]
+    assert (mixed(runs).verdict, mixed(runs).control) == (mixture, None)
+
+
 def test_claims_come_back_from_their_file(tmp_path):
     figures = [
         Figure("a", 0.5, 0.25, 0.75, 5, "claim", True, ".5"),
@@ -235,7 +288,9 @@ def test_the_picture_is_the_same_file_each_time(tmp_path):
 def test_the_page_shows_what_the_records_say():
     records = read_records(RECORDED)
     shown = {claim.key: claim for claim in read_claims(ROOT / "docs" / "data" / "claims.csv")}
-    without_walks = Records(masters=records.masters, sufficiency=records.sufficiency)
+    without_walks = Records(
+        masters=records.masters, sufficiency=records.sufficiency, perturbed=records.perturbed
+    )
     found = [
         moves(records.published),
         *(order(records.published, each) for each in ORDERS),
