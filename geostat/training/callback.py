@@ -16,7 +16,8 @@ def subspace_callback(channel: Mapping[str, Any] | Any, **settings: Any) -> "tra
     """Callback that constrains the training of a transformers Trainer.
 
     It begins when training does and ends when training does; what the constraint did is then in its attribute
-    ``constraint``.
+    ``constraint``. A Trainer does not tell its callbacks of an exception: after one, ``callback.close()`` ends the
+    constraint, as the next training with the same callback does.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ def subspace_callback(channel: Mapping[str, Any] | Any, **settings: Any) -> "tra
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **found: Any) -> None:
             """Begin, once the Trainer has made its optimizer."""
+            self.close()
             self.constraint = SubspaceConstraint(
                 found["model"], channel, optimizer=found["optimizer"], **settings
             )
@@ -58,6 +60,10 @@ def subspace_callback(channel: Mapping[str, Any] | Any, **settings: Any) -> "tra
 
         def on_train_end(self, args: Any, state: Any, control: Any, **found: Any) -> None:
             """End."""
+            self.close()
+
+        def close(self) -> None:
+            """End a constraint that is active; its report stays."""
             if self.constraint is not None:
                 self.constraint.__exit__()
 

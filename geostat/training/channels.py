@@ -1,17 +1,14 @@
 """A channel of a matrix: orthonormal directions of its outputs, of its inputs, or of both."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from geostat.errors import NonFiniteError, ProtocolError, ShapeError
-from geostat.trajectories.store import open_trajectory, vectors
 
-__all__ = ["Channel", "ChannelSide", "stored_channels"]
+__all__ = ["Channel", "ChannelSide"]
 
 ChannelSide = Literal["left", "right", "both"]
 
@@ -96,6 +93,14 @@ class Channel:
 
 
 def _check_basis(what: str, basis: Tensor, length: int, shape: tuple[int, int]) -> None:
+    if not isinstance(basis, Tensor) or basis.is_complex():
+        found = "complex numbers" if isinstance(basis, Tensor) else f"a {type(basis).__name__}"
+        raise ProtocolError(f"{what} is {found}; a real torch tensor of shape ({length}, K) was expected.")
+    if basis.ndim == 2 and basis.shape[0] == length < basis.shape[1]:
+        raise ShapeError(
+            f"{what} has K={basis.shape[1]} directions; the matrix is {shape[0]} x {shape[1]} and has {length} of this "
+            "side. Take a smaller K, or leave this matrix out."
+        )
     if basis.ndim != 2 or basis.shape[0] != length or not 1 <= basis.shape[1] <= length:
         raise ShapeError(
             f"{what} has the shape {tuple(basis.shape)}; the matrix is {shape[0]} x {shape[1]}, so ({length}, K) with "
@@ -104,7 +109,8 @@ def _check_basis(what: str, basis: Tensor, length: int, shape: tuple[int, int]) 
     if not bool(basis.isfinite().all()):
         raise NonFiniteError(
             f"{what} holds NaN or infinity: it asks for more directions than the update had, or was computed from "
-            "weights that diverged. Take a smaller K."
+            "weights that diverged. Take a smaller K, or leave this matrix out: channels = stored_channels(...); "
+            "channels.pop(name)."
         )
     gram = basis.double().mT @ basis.double()
     off = float((gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).abs().max())
@@ -112,92 +118,3 @@ def _check_basis(what: str, basis: Tensor, length: int, shape: tuple[int, int]) 
         raise ProtocolError(
             f"{what} is not orthonormal: B'B differs from the identity by {off:.2g}. Pass torch.linalg.qr(basis).Q."
         )
-
-
-def channels_of(given: Mapping[str, Any], side: ChannelSide) -> dict[str, Channel]:
-    """Read channels from what a user passes.
-
-    Parameters
-    ----------
-    given : mapping
-        Name of a matrix -> `Channel`, or basis (an array of shape (m, K) or (n, K)) for one side, or (left, right)
-        for both.
-    side : {"right", "left", "both"}
-        What bases mean.
-
-    Returns
-    -------
-    dict of str to Channel
-        By name.
-
-    Raises
-    ------
-    ProtocolError
-        If `side` is none of these, or the bases are not what it says.
-    """
-    if side not in ("left", "right", "both"):
-        raise ProtocolError(f"side={side!r}. Choose 'right' (inputs), 'left' (outputs) or 'both'.")
-    if not given:
-        raise ProtocolError("the channel is empty: it names no matrix, so nothing would be constrained.")
-    return {name: _channel(name, basis, side) for name, basis in given.items()}
-
-
-def _channel(name: str, basis: Any, side: ChannelSide) -> Channel:
-    if isinstance(basis, Channel):
-        return basis
-    if side != "both":
-        return Channel(**{side: _tensor(basis)})
-    if not isinstance(basis, tuple | list) or len(basis) != 2:
-        raise ProtocolError(
-            f"side='both' needs a pair (left, right) for '{name}', but found {type(basis).__name__}."
-        )
-    return Channel(_tensor(basis[0]), _tensor(basis[1]))
-
-
-def _tensor(basis: Any) -> Tensor:
-    found = basis if isinstance(basis, Tensor) else torch.from_numpy(np.array(basis))
-    return found.detach() if found.is_floating_point() else found.to(torch.float64)
-
-
-def stored_channels(store: Any, *, step: int, K: int = 16, side: ChannelSide = "right") -> dict[str, Channel]:
-    """Channels of a measured run: leading singular vectors of its updates at one step.
-
-    Parameters
-    ----------
-    store : path
-        A sealed store that holds vectors.
-    step : int
-        One of its steps.
-    K : int
-        Directions of each matrix.
-    side : {"right", "left", "both"}
-        Of inputs, of outputs, or both.
-
-    Returns
-    -------
-    dict of str to Channel
-        By name of the matrix.
-
-    Raises
-    ------
-    ProtocolError
-        If the store has no such step, or fewer directions.
-    StoreError
-        If it cannot be read, or holds no vectors.
-    """
-    dataset = open_trajectory(store)
-    steps = dataset["step"].values.tolist()
-    if step not in steps:
-        raise ProtocolError(f"{store} has no step {step}. It has {', '.join(map(str, steps))}.")
-    return {name: _stored(store, name, step, K, side) for name in map(str, dataset["matrix"].values)}
-
-
-def _stored(store: Any, name: str, step: int, K: int, side: ChannelSide) -> Channel:
-    found = vectors(store, name).sel(step=step)
-    if not 1 <= K <= found.sizes["component"]:
-        raise ProtocolError(
-            f"K={K}: {store} holds {found.sizes['component']} directions of '{name}'. Take a smaller K, or "
-            "measure again with a protocol of larger K."
-        )
-    sides = ("left", "right") if side == "both" else (side,)
-    return Channel(**{each: torch.from_numpy(found[each].values[:, :K].copy()) for each in sides})

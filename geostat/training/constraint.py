@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 import xarray as xr
 
 from geostat.errors import ProtocolError
-from geostat.training.channels import ChannelSide, channels_of, stored_channels
+from geostat.training.channels import ChannelSide
+from geostat.training.given import given_channels
+from geostat.training.gradients import tell_what_was_there
+from geostat.training.holds import hold
+from geostat.training.optimizers import check_trained, innermost
 from geostat.training.parameters import Constrained, constrained_parameters
 from geostat.training.pieces import Piece, piece_of, projected
 
@@ -26,7 +30,7 @@ class SubspaceConstraint:
     ``project="gradient"``, as published: every gradient G becomes :math:`G V V^\top` (right side),
     :math:`U U^\top G` (left) or :math:`U U^\top G V V^\top` (both) before clipping and the optimizer see it. An
     optimizer that rescales entries, as Adam does, turns a projected gradient into an update that leaves the channel;
-    `report` says by how much.
+    so do weight decay and momentum from before. `report` says by how much.
 
     ``project="update"``: gradients and moments stay as they are, and after each step of `optimizer` the
     weights are set back to :math:`W_\text{start} + P(W - W_\text{start})`. The weights stay in the channel, up to one
@@ -62,7 +66,13 @@ class SubspaceConstraint:
     NamingError, ShapeError, NonFiniteError
         If the channel belongs to another model, or holds NaN.
     ProtocolError
-        If a parameter is frozen, tied to another, or sharded; if the optimizer is missing or does not train it.
+        If a parameter is frozen, tied to another, or sharded; if the optimizer is missing or does not train it; where
+        the block begins, if another constraint holds the same side of a matrix.
+
+    Warns
+    -----
+    GeostatWarning
+        If a gradient from before the block is accumulated to, which is not projected.
 
     Notes
     -----
@@ -106,23 +116,10 @@ class SubspaceConstraint:
         moments: Moments = "keep",
     ) -> None:
         _check_settings(project, moments, optimizer)
-        if isinstance(channel, Mapping):
-            if step is not None or K is not None:
-                raise ProtocolError(
-                    "step and K choose from a store, but the channel was passed as a mapping."
-                )
-            channels = channels_of(channel, side)
-        else:
-            if step is None:
-                raise ProtocolError(
-                    f"the channel is taken from {channel}: pass step=, the step of its update."
-                )
-            channels = stored_channels(channel, step=step, K=16 if K is None else K, side=side)
-        self._found = constrained_parameters(model, channels)
+        self._model, self._channels = model, given_channels(channel, step, K, side)
         self._project, self._outside, self._moments = project, complement, moments
-        self._optimizer = None if optimizer is None else _innermost(optimizer)
-        if self._optimizer is not None:
-            _check_trained(self._found, self._optimizer)
+        self._optimizer = None if optimizer is None else innermost(optimizer)
+        self._found = self._resolved()
         self._pieces: dict[str, Piece] = {}
         self._stack = ExitStack()
         self._active = False
@@ -131,9 +128,11 @@ class SubspaceConstraint:
         """Begin: from here on, matrices move in their channels."""
         if self._active:
             raise ProtocolError("this constraint is active already. Make another one for another block.")
+        self._found = self._resolved()  # the model may have changed since
         self._active, self._stack = True, ExitStack()
         with ExitStack() as stack:  # whatever fails on the way leaves nothing behind
             stack.callback(self._end)
+            stack.callback(hold(self._found))
             self._pieces = {each.ref.name: piece_of(each, self._outside) for each in self._found}
             self._hook(stack)
             self._stack = stack.pop_all()
@@ -179,6 +178,12 @@ class SubspaceConstraint:
             {"matrix": names},
         )
 
+    def _resolved(self) -> list[Constrained]:
+        found = constrained_parameters(self._model, self._channels)
+        if self._optimizer is not None:
+            check_trained(found, self._optimizer)
+        return found
+
     def _row(self, each: Constrained) -> tuple[float, float, float]:
         piece = self._pieces[each.ref.name]
         moved = each.ref.layout.take(each.parameter.detach()).to(piece.start.dtype) - piece.start
@@ -197,6 +202,7 @@ class SubspaceConstraint:
             stack.callback(self._optimizer.register_step_post_hook(self._set_back).remove)
             return
         for parameter, pieces in self._by_parameter():
+            stack.callback(tell_what_was_there(parameter, pieces[0].ref.name))
             handle = parameter.register_hook(partial(projected, pieces=pieces))  # type: ignore[no-untyped-call]
             stack.callback(handle.remove)
 
@@ -216,32 +222,14 @@ class SubspaceConstraint:
         self._active = False
 
 
-def _innermost(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimizer itself, where a library wraps it."""
-    inner = getattr(optimizer, "optimizer", None)
-    return (
-        _innermost(inner)
-        if isinstance(inner, torch.optim.Optimizer)
-        else cast(torch.optim.Optimizer, optimizer)
-    )
-
-
 def _check_settings(project: str, moments: str, optimizer: object) -> None:
     if project not in ("gradient", "update"):
         raise ProtocolError(f"project={project!r}. Choose 'gradient' or 'update'.")
     if moments not in ("keep", "reset"):
         raise ProtocolError(f"moments={moments!r}. Choose 'keep' or 'reset'.")
-    if optimizer is None and (project == "update" or moments == "reset"):
-        raise ProtocolError(
-            f"project={project!r} with moments={moments!r} needs optimizer=, whose steps count."
-        )
-
-
-def _check_trained(found: list[Constrained], optimizer: torch.optim.Optimizer) -> None:
-    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    left_out = [each.ref.name for each in found if id(each.parameter) not in trained]
-    if left_out:
-        raise ProtocolError(
-            f"the optimizer does not train {', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}. Pass the "
-            "optimizer that does, or leave these matrices out of the channel."
-        )
+    for asked, needed in (
+        (f"project={project!r}", project == "update"),
+        ("moments='reset'", moments == "reset"),
+    ):
+        if needed and optimizer is None:
+            raise ProtocolError(f"{asked} needs optimizer=, the optimizer that trains the model.")

@@ -46,15 +46,24 @@ def constrained_parameters(model: torch.nn.Module, channels: Mapping[str, Channe
     ProtocolError
         If a parameter is frozen, tied or sharded.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise ProtocolError(
+            f"model is a {type(model).__name__}; the torch.nn.Module that trains was expected."
+        )
     parameters = {strip_wrappers(name): each for name, each in model.named_parameters(remove_duplicate=False)}
     _refuse_sharded(parameters)
     refs = _refs(model, channels)
-    found = []
+    found, names = [], dict[str, str]()
     for name, channel in channels.items():
         ref = _ref(name, refs, parameters)
         parameter = parameters[ref.tensor]
         _refuse(ref, parameter, parameters)
         channel.check(ref.name, (ref.rows, ref.cols))
+        if ref.name in names:
+            raise NamingError(
+                f"the channel names one matrix twice, as '{names[ref.name]}' and as '{name}'. Leave one out."
+            )
+        names[ref.name] = name
         found.append(Constrained(ref, parameter, channel))
     return found
 
@@ -74,8 +83,13 @@ def _refs(model: torch.nn.Module, names: Iterable[str]) -> dict[str, MatrixRef]:
 
 def _ref(name: str, refs: Mapping[str, MatrixRef], parameters: Mapping[str, torch.nn.Parameter]) -> MatrixRef:
     ref = refs.get(strip_wrappers(name))
+    if name in parameters and parameters[name].ndim != 2 and ref is None:
+        raise NamingError(
+            f"the channel names '{name}', which has {parameters[name].ndim} dims and is not a matrix. Leave it out, or "
+            "constrain its matrices by the names that geostat.list_matrices gives them."
+        )
     if ref is None or ref.tensor not in parameters:
-        matrices = [key for key, each in parameters.items() if each.ndim >= 2]
+        matrices = [key for key, each in parameters.items() if each.ndim == 2]
         raise NamingError(
             f"the channel names '{name}', but the model has no such matrix; its parameters with two dims are "
             f"{', '.join(matrices[:4])}{' ...' if len(matrices) > 4 else ''} ({len(matrices)}). Check that the channel "

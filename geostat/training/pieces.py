@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from geostat.checkpoints import MatrixRef
+from geostat.errors import ProtocolError
 from geostat.training.channels import Channel
 from geostat.training.parameters import Constrained
 
@@ -108,6 +109,11 @@ def projected(gradient: Tensor, pieces: list[Piece]) -> Tensor:
     torch.Tensor
         A new tensor of the same shape and dtype.
     """
+    if gradient.is_sparse:
+        raise ProtocolError(
+            f"the gradient of '{pieces[0].ref.tensor}' is sparse, and a projected one would not be. Make its layer "
+            "with sparse=False, or leave it out of the channel."
+        )
     changed = gradient.clone()
     for piece in pieces:
         whole = piece.ref.layout.take(gradient)

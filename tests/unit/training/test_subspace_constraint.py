@@ -5,9 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import geostat as gs
-from geostat.errors import NamingError, NonFiniteError, ProtocolError, ShapeError
+from geostat.errors import GeostatWarning, NamingError, NonFiniteError, ProtocolError, ShapeError
 from geostat.protocols import protocol
 from geostat.training import Channel, SubspaceConstraint, stored_channels
 
@@ -380,6 +381,18 @@ def test_parameters_that_cannot_be_constrained_are_refused(spoil, message):
         ({NAME: 2 * V}, ProtocolError, "not orthonormal.*qr"),
         ({NAME: V * float("nan")}, NonFiniteError, "holds NaN"),
         ({}, ProtocolError, "names no matrix"),
+        ({NAME: basis(8, 8)[:6]}, ShapeError, "has K=8 directions.* has 6"),
+        ({NAME: V.to(torch.complex64)}, ProtocolError, "is complex numbers"),
+        ({NAME: (U, V)}, ProtocolError, r"pair \(left, right\) only with side='both'"),
+        ({NAME: None}, ProtocolError, "does not read as an array"),
+        ({NAME: [[1.0], [2.0, 3.0]]}, ProtocolError, "does not read as an array"),
+        ({NAME: Channel(right=V.numpy())}, ProtocolError, "is a ndarray"),
+        ({3: V}, ProtocolError, "a key of type int"),
+        ({"blocks.0.attention.query": V, NAME: V}, NamingError, "names one matrix twice"),
+        ({"head.bias": V}, NamingError, "has 1 dims and is not a matrix"),
+        ([V], ProtocolError, "the channel is a list"),
+        (V, ProtocolError, "the channel is a Tensor"),
+        (xr.Dataset(), ProtocolError, "Pass the store's path"),
     ],
 )
 def test_channels_that_do_not_belong_to_the_model_are_refused(channel, error, message):
@@ -400,8 +413,71 @@ def test_settings_that_mean_nothing_are_refused():
         with pytest.raises(ProtocolError, match=message):
             SubspaceConstraint(model, {NAME: V}, **settings)
     other = torch.optim.SGD(model.head.parameters(), lr=0.1)
-    with pytest.raises(ProtocolError, match="does not train blocks.0.attention.query"):
-        SubspaceConstraint(model, {NAME: V}, optimizer=other)
+    for optimizer, message in (
+        (other, "does not train blocks.0.attention.query"),
+        (torch.optim.SGD, "the class SGD"),
+        ("adam", "a str; a torch optimizer"),
+    ):
+        with pytest.raises(ProtocolError, match=message):
+            SubspaceConstraint(model, {NAME: V}, optimizer=optimizer)
+    with pytest.raises(ProtocolError, match="model is a OrderedDict"):
+        SubspaceConstraint(model.state_dict(), {NAME: V})
+
+
+def test_two_constraints_on_one_side_of_a_matrix_are_refused_and_on_two_sides_both_hold():
+    model = Tiny()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    settings = {"project": "update", "optimizer": optimizer}
+    start = weight(model).detach().clone()
+    with SubspaceConstraint(model, {NAME: V}, **settings):
+        with (
+            pytest.raises(ProtocolError, match="another constraint that is active, on its right side"),
+            SubspaceConstraint(model, {NAME: basis(6, 2)}, **settings),
+        ):
+            pass
+        with SubspaceConstraint(model, {NAME: U}, side="left", **settings):
+            train(model, optimizer)
+    moved = weight(model).detach() - start
+    torch.testing.assert_close(moved, P_LEFT @ moved @ P_RIGHT, atol=1e-12, rtol=0)
+    with SubspaceConstraint(model, {NAME: basis(6, 2)}, **settings):
+        pass
+
+
+def test_what_happens_to_the_model_before_the_block_is_seen():
+    model = Tiny()
+    constraint = SubspaceConstraint(model, {NAME: V})
+    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
+    start = weight(model).detach().clone()
+    with constraint:
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    moved = weight(model).detach() - start
+    assert moved.norm() > 0
+    torch.testing.assert_close(moved, moved @ P_RIGHT)
+    weight(model).requires_grad_(False)
+    with pytest.raises(ProtocolError, match="is frozen"), constraint:
+        pass
+
+
+def test_a_gradient_from_before_the_block_is_told_where_it_counts():
+    model = Tiny()
+    loss_of(model, 0).backward()
+    with (
+        SubspaceConstraint(model, {NAME: V}),
+        pytest.warns(GeostatWarning, match="added to one from before the constraint.*zero_grad"),
+    ):
+        loss_of(model, 0).backward()
+    with SubspaceConstraint(model, {NAME: V}):
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def test_a_sparse_gradient_is_refused_by_name():
+    model = torch.nn.Embedding(6, 4, sparse=True)
+    loss = model(torch.tensor([1, 2])).sum()
+    with (
+        SubspaceConstraint(model, {"weight": basis(4, 2).float()}),
+        pytest.raises(ProtocolError, match="gradient of 'weight' is sparse"),
+    ):
+        loss.backward()
 
 
 def test_bases_may_be_arrays_and_ready_channels():

@@ -1,6 +1,7 @@
 """The constraint in a real transformers Trainer; runs where transformers is installed (`tox -e trainer`)."""
 
 import sys
+import types
 
 import pytest
 import torch
@@ -13,6 +14,19 @@ def test_without_transformers_the_loop_is_pointed_to(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(EngineError, match="SubspaceConstraint in your own training loop"):
         subspace_callback({"weight": torch.eye(2)})
+
+
+def test_what_an_exception_left_behind_ends_with_the_next_training(monkeypatch):
+    stub = types.SimpleNamespace(TrainerCallback=object)
+    monkeypatch.setitem(sys.modules, "transformers", stub)
+    model = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    callback = subspace_callback({"weight": torch.eye(4)[:, :1]})
+    for _ in range(2):  # the first training fails, and tells nobody
+        callback.on_train_begin(None, None, None, model=model, optimizer=optimizer)
+        assert len(model.weight._backward_hooks) == 2
+    callback.close()
+    assert not model.weight._backward_hooks
 
 
 @pytest.fixture
