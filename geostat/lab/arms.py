@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from geostat.errors import ProtocolError
 from geostat.training.channels import ChannelSide
@@ -41,6 +41,11 @@ class Arm:
     project: Project = "gradient"
 
     def __post_init__(self) -> None:
+        for name, known in (("kind", Kind), ("side", ChannelSide), ("project", Project)):
+            if (value := getattr(self, name)) not in get_args(known):
+                raise ProtocolError(f"{name}={value!r} of an arm is none of {', '.join(get_args(known))}.")
+        if not isinstance(self.K, int):
+            raise ProtocolError(f"K={self.K!r} of an arm is no whole number.")
         if (self.kind == "free") != (self.K == 0) or self.K < 0:
             raise ProtocolError(
                 f"K={self.K} was asked for in an arm {self.kind!r}: pass K=0 if free, else K >= 1."

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from geostat.errors import StoreError
 from geostat.lab.checkpoints import load_checkpoint, save_checkpoint
 from geostat.lab.evaluation import Accuracy, evaluate
 from geostat.lab.model import GPT, STUDENT, GPTConfig, build_model
@@ -125,7 +126,16 @@ def read_branch(directory: Path) -> Branch | None:
     path = directory / RECORD
     if not path.is_file():
         return None
-    record: dict[str, Any] = json.loads(path.read_text())
+    try:
+        return _branch(directory, json.loads(path.read_text()))
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"{path} was expected to be the record of a trained run, but does not read as one ({error}). Remove "
+            f"{directory}, and call again to train that run anew."
+        ) from error
+
+
+def _branch(directory: Path, record: dict[str, Any]) -> Branch:
     settings = record["settings"]
     return Branch(
         directory=directory,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from tqdm import tqdm
 from geostat.checkpoints import Selection
 from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError
 from geostat.lab.arms import Arm
+from geostat.lab.callable_names import callable_name
 from geostat.lab.evaluation import Accuracy
 from geostat.lab.own_twins import Evaluate, OwnRun, Parted, Start, Train, continued, part
 from geostat.lab.random_numbers import random_numbers, restore_numbers
+from geostat.lab.study import chosen_seeds, refuse_nothing
+from geostat.lab.study_folder import claimed
 from geostat.lab.sufficiency import DOSES, arms_wanted
 from geostat.lab.sufficiency_result import Sufficiency
 from geostat.lab.sufficiency_table import Row, labelled, row_of
@@ -72,6 +76,10 @@ def sufficiency_of(
     ------
     ProtocolError
         If a setting means nothing, a matrix is tied or too small, or `evaluate` gives no share.
+    StoreError
+        If `out` holds another experiment: other steps, other matrices, or another source of one of the functions.
+    NonFiniteError
+        If every run diverged.
 
     Warns
     -----
@@ -104,34 +112,50 @@ def sufficiency_of(
     True
     """
     named = recipes if isinstance(recipes, Mapping) else {"own": recipes}
-    chosen = range(seeds) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
     wanted, step = arms_wanted((K,) if isinstance(K, int) else tuple(K), arms), max(1, round(at * steps))
-    if not named or not chosen or not 0 < at < 1 or step >= steps:
+    if not named or not 0 < at < 1 or step >= steps:
         raise ProtocolError(
-            f"{len(named)} recipes, {len(chosen)} seeds, steps={steps} and at={at} were asked for. Pass a recipe, a "
-            "seed, and an `at` in (0, 1) after which at least one step is left."
+            f"{len(named)} recipes, steps={steps} and at={at} were asked for. Pass a recipe, and an `at` in (0, 1) "
+            "after which at least one step is left."
         )
     runs = [
         OwnRun(name, seed, start, train, evaluate, matrices)
         for name, train in named.items()
-        for seed in chosen
+        for seed in chosen_seeds(seeds)
     ]
-    rows, before = [], random_numbers()
-    try:
-        with tqdm(total=len(runs) * len(wanted), desc="twins", unit="twin", disable=not progress) as bar:
-            for run in runs:
-                folder = None if out is None else Path(out) / TWINS / f"{run.name}-at-{step}"
-                for row in _twins(run, range(step, steps), wanted, folder):
-                    rows.append(row)
-                    bar.update()
-    finally:
-        restore_numbers(before)
+    folder, rest = None if out is None else Path(out), range(step, steps)
+    with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(claimed(folder, _settings(runs, steps)))
+        stack.callback(restore_numbers, random_numbers())
+        bar = stack.enter_context(
+            tqdm(total=len(runs) * len(wanted), desc="twins", unit="twin", disable=not progress)
+        )
+        rows = []
+        for row in (row for run in runs for row in _twins(run, rest, wanted, folder)):
+            rows.append(row)
+            bar.update()
+    refuse_nothing(rows)
     return Sufficiency(labelled(rows))
+
+
+def _settings(runs: Sequence[OwnRun], steps: int) -> dict[str, Any]:
+    """What has to be the same where a folder is used again."""
+    one = runs[0]
+    return {
+        "scale": "own model",
+        "steps": steps,
+        "matrices": repr(one.matrices),
+        "start": callable_name(one.start),
+        "evaluate": callable_name(one.evaluate),
+        "recipes": {run.recipe: callable_name(run.train) for run in runs},
+    }
 
 
 def _twins(run: OwnRun, rest: range, arms: Sequence[Arm], folder: Path | None) -> Iterator[Row]:
     """Records of one run; trained are those that are not there."""
-    records = {arm: folder / f"{arm.name}.json" for arm in arms} if folder is not None else {}
+    place = None if folder is None else folder / TWINS / f"{run.name}-at-{rest.start}"
+    records = {} if place is None else {arm: place / f"{arm.name}.json" for arm in arms}
     there = [arm for arm in arms if arm in records and records[arm].is_file()]
     yield from (row_of(run.name, run.recipe, run.seed, read_twin(records[arm])) for arm in there)
     for arm, twin in _trained(run, rest, arms, [arm for arm in arms if arm not in there]):

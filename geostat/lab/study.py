@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -11,17 +10,19 @@ from typing import Any
 
 import torch
 
-from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError, StoreError
+from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError
 from geostat.lab.branches import BASE, Branch, BranchTask, read_branch
+from geostat.lab.callable_names import callable_name
+from geostat.lab.checkpoints import DTYPES
 from geostat.lab.recipes import DEMO, Recipe, Scale
+from geostat.lab.study_folder import claimed
 from geostat.lab.teacher import teacher_path
 from geostat.lab.workers import Progress, run_tasks
 
-__all__ = ["claim", "plan_study", "study_settings", "tell_lost", "train_runs"]
+__all__ = ["chosen_seeds", "plan_study", "refuse_nothing", "study_settings", "tell_lost", "train_runs"]
 
 ANCHOR = "sft"
 BASE_SEED = 0
-STUDY = "study.json"
 
 
 def train_runs(
@@ -96,18 +97,35 @@ def train_runs(
     sft-0 ['step-1', 'step-2']
     opd-0 ['step-1', 'step-2']
     """
-    out, recipes = Path(out_dir), tuple(dict.fromkeys(recipes))
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+    out, recipes, chosen = Path(out_dir), tuple(dict.fromkeys(recipes)), chosen_seeds(seeds)
     teacher = None if teacher is None else Path(teacher)
     tasks = plan_study(
         out, chosen, recipes, scale=scale, dtypes=tuple(dtypes), teacher=teacher, device=device
     )
-    out.mkdir(parents=True, exist_ok=True)
-    claim(out / STUDY, study_settings(scale, tuple(dtypes), teacher or teacher_path(), device))
-    lost = run_tasks([task for task in tasks if read_branch(out / task.name) is None], workers, progress)
+    settings = study_settings(scale, tuple(dtypes), teacher or teacher_path(), device)
+    with claimed(out, settings):
+        lost = run_tasks([task for task in tasks if read_branch(out / task.name) is None], workers, progress)
     branches = (read_branch(out / f"{recipe}-{seed}") for seed in chosen for recipe in recipes)
     tell_lost(lost)
-    return tuple(branch for branch in branches if branch is not None)
+    found = tuple(branch for branch in branches if branch is not None)
+    refuse_nothing(found)
+    return found
+
+
+def refuse_nothing(found: Sequence[object]) -> None:
+    """Raise where no run is left."""
+    if not found:
+        raise NonFiniteError(
+            "no run was left: all of them diverged, as the warnings say. Lower the learning rate."
+        )
+
+
+def chosen_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
+    """Which seeds were asked for: so many, or these."""
+    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+    if not found or not all(isinstance(seed, int) and seed >= 0 for seed in found):
+        raise ProtocolError(f"seeds={seeds!r}: pass how many, at least 1, or which, none of them negative.")
+    return found
 
 
 def tell_lost(lost: Mapping[str, NonFiniteError]) -> None:
@@ -128,6 +146,8 @@ def plan_study(
 ) -> tuple[BranchTask, ...]:
     """Every branch of a study, in an order in which each comes after the one it starts from."""
     _check_device(device)
+    if not set(dtypes) <= set(DTYPES) or not dtypes:
+        raise ProtocolError(f"dtypes={dtypes!r}: pass a sequence of {' and '.join(DTYPES)}.")
 
     def task(name: str, recipe: Recipe, seed: int) -> BranchTask:
         start = f"{ANCHOR}-{seed}" if recipe.start == "anchor" else recipe.start
@@ -147,7 +167,7 @@ def plan_study(
 def _recipe_settings(recipe: Recipe) -> dict[str, Any]:
     return {
         "start": recipe.start,
-        "objective": recipe.objective.__name__,
+        "objective": callable_name(recipe.objective),
         "training": asdict(recipe.training),
     }
 
@@ -177,35 +197,3 @@ def study_settings(
         "recipes": {recipe.name: _recipe_settings(recipe) for recipe in (scale.pretraining, *scale.recipes)},
     }
     return dict(json.loads(json.dumps(settings)))
-
-
-def claim(path: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new study, or make sure that an old one has the same; recipes may be added."""
-    found = _read_settings(path) if path.is_file() else settings
-    known = found["recipes"]
-    differing = [key for key in {*found, *settings} - {"recipes"} if found.get(key) != settings.get(key)]
-    differing += [name for name, each in settings["recipes"].items() if known.get(name, each) != each]
-    if differing:
-        raise StoreError(
-            f"{path.parent} holds a study with other settings ({', '.join(sorted(differing))} differ; its scale is "
-            f"{found.get('scale')!r}, {settings['scale']!r} was asked for). Pass another directory, "
-            "or the settings that are in study.json."
-        )
-    if not path.is_file() or set(settings["recipes"]) - set(known):
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(
-            json.dumps({**settings, "recipes": {**known, **settings["recipes"]}}, indent=2) + "\n"
-        )
-        aside.rename(path)
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-        if isinstance(found["recipes"], dict):
-            return dict(found)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise StoreError(
-        f"{path} was expected to hold the settings of a study, but does not read so. Pass another directory."
-    )

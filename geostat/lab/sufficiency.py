@@ -6,10 +6,11 @@ from pathlib import Path
 
 from geostat.errors import ProtocolError
 from geostat.lab.arms import FREE, Arm, arms_of
-from geostat.lab.branches import BranchTask
+from geostat.lab.branches import BranchTask, read_branch
 from geostat.lab.laboratory import LABORATORY
 from geostat.lab.recipes import Scale
-from geostat.lab.study import STUDY, claim, plan_study, study_settings, tell_lost
+from geostat.lab.study import chosen_seeds, plan_study, refuse_nothing, study_settings, tell_lost
+from geostat.lab.study_folder import claimed
 from geostat.lab.sufficiency_result import Sufficiency
 from geostat.lab.sufficiency_table import Row, labelled, row_of
 from geostat.lab.teacher import teacher_path
@@ -102,19 +103,24 @@ def functional_sufficiency(
     ['free', 'channel-2', 'random-2']
     """
     names = (recipes,) if isinstance(recipes, str) else tuple(dict.fromkeys(recipes))
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+    chosen = chosen_seeds(seeds)
     wanted = arms_wanted((K,) if isinstance(K, int) else tuple(K), arms)
     folder, teacher = Path(out), None if teacher is None else Path(teacher)
     planned = partial(
         plan_study, folder, chosen, scale=scale, dtypes=tuple(dtypes), teacher=teacher, device=device
     )
     twins = _twin_tasks(planned(names), names, wanted, at)
-    folder.mkdir(parents=True, exist_ok=True)
-    claim(folder / STUDY, study_settings(scale, tuple(dtypes), teacher or teacher_path(), device))
-    before = planned(())
-    needed = {each.start for each in twins} | {"base"}
-    tell_lost(run_tasks([*(each for each in before if each.name in needed), *twins], workers, progress))
-    return Sufficiency(labelled(_rows(twins)))
+    if too_large := [arm.name for arm in wanted if scale.model.width < arm.K]:
+        raise ProtocolError(
+            f"{', '.join(too_large)}: the model has a width of {scale.model.width}. Take a smaller K."
+        )
+    missing = [each for each in twins if each.missing]
+    needed = {each.start for each in missing} | ({"base"} if missing else set())
+    before = [each for each in planned(()) if each.name in needed and read_branch(folder / each.name) is None]
+    with claimed(folder, study_settings(scale, tuple(dtypes), teacher or teacher_path(), device)):
+        tell_lost(run_tasks([*before, *missing], workers, progress))
+    refuse_nothing(rows := list(_rows(twins)))
+    return Sufficiency(labelled(rows))
 
 
 def arms_wanted(K: Sequence[int], arms: Sequence[Arm] | None) -> tuple[Arm, ...]:
@@ -148,7 +154,15 @@ def _twin_tasks(
             f"at={at}: the twins part after a share of training between 0 and 1, such as 0.2."
         )
     branches = [task for task in planned if task.recipe.name in recipes]
-    return [TwinTask(each, max(1, round(at * each.steps)), arms) for each in branches]
+    if not branches:
+        raise ProtocolError("no recipe was asked for. Pass a name, such as 'opd'.")
+    twins = [TwinTask(each, max(1, round(at * each.steps)), arms) for each in branches]
+    if late := next((each for each in twins if each.step >= each.branch.steps), None):
+        raise ProtocolError(
+            f"at={at}: after step {late.step} of {late.branch.steps} nothing is left of {late.branch.name}. Part "
+            "earlier."
+        )
+    return twins
 
 
 def _rows(tasks: Sequence[TwinTask]) -> Iterator[Row]:

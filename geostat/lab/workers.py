@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Protocol
 
-from geostat.errors import NonFiniteError, StoreError
+from geostat.errors import NonFiniteError, ProtocolError, StoreError
 from geostat.lab.training import one_thread
 
 __all__ = ["Progress", "Task", "run_tasks"]
@@ -69,7 +69,11 @@ def run_tasks(
     StoreError
         A worker died. An error in a branch is raised as it is. What was finished stays finished.
     """
-    if workers <= 1 or len(tasks) < 2:
+    if workers < 1:
+        raise ProtocolError(f"workers={workers}: at least one process trains.")
+    for task in tasks:  # so that the whole is known before it begins
+        progress(Progress(task.name, 0, task.steps))
+    if workers == 1 or len(tasks) < 2:
         return _one_after_the_other(tasks, progress)
     with _processes(min(workers, len(tasks))) as connections:
         return _distribute(tasks, connections, progress)
@@ -81,7 +85,7 @@ def _one_after_the_other(
     lost: dict[str, NonFiniteError] = {}
     with one_thread():
         for task in tasks:
-            reason = lost.get(task.start or "") or _train(task, progress).diverged
+            reason = _hopeless(task) if task.start in lost else _train(task, progress).diverged
             if reason is not None:
                 lost[task.name] = reason
     return lost
@@ -106,7 +110,10 @@ def _distribute(
         while idle and (ready := next((task for task in waiting if task.start not in pending), None)):
             waiting.remove(ready)
             connection = idle.pop()
-            connection.send(ready)
+            try:
+                connection.send(ready)
+            except ConnectionError:
+                raise _died(ready) from None
             busy[connection] = ready
         spoken = wait(list(busy))
         for connection in [one for one in busy if one in spoken]:
@@ -129,23 +136,31 @@ def _give_up(waiting: list[Task], pending: set[str], lost: dict[str, NonFiniteEr
         for task in hopeless:
             waiting.remove(task)
             pending.remove(task.name)
-            lost[task.name] = lost[str(task.start)]
+            lost[task.name] = _hopeless(task)
+
+
+def _hopeless(task: Task) -> NonFiniteError:
+    return NonFiniteError(f"{task.start}, where it begins, diverged.")
 
 
 def _receive(connection: Connection, task: Task) -> Progress | _Done:
     try:
         message = connection.recv()
-    except EOFError:
-        raise StoreError(
-            f"the process that trained {task.name} ended before it was done. Finished branches in {task.out} "
-            "are kept: call again to go on. If this was called at the top level of a script, put the call "
-            'under `if __name__ == "__main__":`, or pass workers=1.'
-        ) from None
+    except (EOFError, ConnectionError):
+        raise _died(task) from None
     if isinstance(message, BaseException):
         message.add_note(f"while training {task.name}")
         raise message
     assert isinstance(message, Progress | _Done)
     return message
+
+
+def _died(task: Task) -> StoreError:
+    return StoreError(
+        f"the process that trained {task.name} ended before it was done. Finished branches in {task.out} "
+        "are kept: call again to go on. If this was called at the top level of a script, put the call "
+        'under `if __name__ == "__main__":`, or pass workers=1.'
+    )
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def test_a_study_leaves_the_branches_asked_for_and_nothing_half_done(tmp_path):
         (recipe, seed) for seed in (0, 1) for recipe in ("sft", "opd", "rlvr")
     ]
     names = {branch.directory.name for branch in branches}
-    assert {path.name for path in tmp_path.iterdir()} == {*names, "base", "study.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "base", "study.json", ".lock"}
     for branch in branches:
         assert [path.name for path in branch.checkpoints()] == ["step-2", "step-4"]
         assert all((path / "model.safetensors").is_file() for path in (branch.base(), *branch.checkpoints()))
@@ -143,7 +143,7 @@ def test_two_processes_give_the_same_weights_as_one(tmp_path, undisturbed):
     events = []
     train_runs(tmp_path, 1, ("sft", "opd"), scale=TINY, workers=2, progress=events.append)
     assert weights(tmp_path) == weights(undisturbed)
-    assert [event.step for event in events if event.branch == "opd-0"] == [1, 2, 3, 4]
+    assert [event.step for event in events if event.branch == "opd-0"] == [0, 1, 2, 3, 4]
 
 
 def test_a_dead_process_is_reported_with_its_branch(tmp_path):

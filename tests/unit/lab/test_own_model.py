@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geostat.errors import EmptyCheckpointError, GeostatWarning, ProtocolError
+from geostat.errors import EmptyCheckpointError, GeostatWarning, NonFiniteError, ProtocolError, StoreError
 from geostat.lab import Arm, sufficiency_of
 
 INPUTS = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
@@ -113,13 +113,20 @@ def test_what_is_finished_is_kept(tmp_path):
             raise KeyboardInterrupt
         train(model, optimizer, steps, seed)
 
+    def changed(model, optimizer, steps, seed):
+        train(model, optimizer, steps, seed + 1)
+
     more = [CHANNEL, Arm("random", 2)]
     with pytest.raises(KeyboardInterrupt):
         asked(counted, out=tmp_path, arms=more)
-    assert len(list(tmp_path.rglob("*.json"))) == 2
-    resumed = asked(out=tmp_path, arms=more)
+    assert len(list((tmp_path / "twins").rglob("*.json"))) == 2
+    resumed = asked(counted, out=tmp_path, arms=more)
+    with pytest.raises(StoreError, match=r"other settings \(own differ"):
+        asked(changed, out=tmp_path, arms=more)
+    with pytest.raises(StoreError, match=r"other settings \(steps differ"):
+        asked(counted, out=tmp_path, arms=more, steps=40)
     np.testing.assert_array_equal(resumed.data["accuracy"], asked(arms=more).data["accuracy"])
-    assert len(list(tmp_path.rglob("*.json"))) == 6
+    assert len(list((tmp_path / "twins").rglob("*.json"))) == 6
 
 
 def test_training_that_keeps_something_to_itself_is_told():
@@ -149,6 +156,17 @@ def test_a_twin_that_diverges_is_left_out_and_the_others_stay():
     assert list(found["arm"].values) == ["free"]
 
 
+def test_where_all_diverge_nothing_is_given():
+    def broken(model, optimizer, steps, seed):
+        model.head.weight.data.fill_(torch.nan)
+
+    with (
+        pytest.warns(GeostatWarning, match="left out"),
+        pytest.raises(NonFiniteError, match="no run was left"),
+    ):
+        asked(broken)
+
+
 def test_global_random_numbers_are_put_back():
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -168,7 +186,8 @@ def frozen(seed):
         ({"evaluate": lambda model: 2.0}, ProtocolError, r"a share in \[0, 1\]"),
         ({"evaluate": lambda model: -0.5}, ProtocolError, r"return exp\(-loss\)"),
         ({"at": 0.999}, ProtocolError, "at least one step is left"),
-        ({"seeds": 0}, ProtocolError, "Pass a recipe"),
+        ({"seeds": 0}, ProtocolError, "at least 1"),
+        ({"seeds": [-1]}, ProtocolError, "none of them negative"),
         ({"recipes": {}}, ProtocolError, "0 recipes"),
         ({"arms": [Arm("random", 9)]}, ProtocolError, r"random-9: 'mlp.up_proj.*' is 12 x 8"),
         ({"start": frozen}, ProtocolError, "are frozen"),
