@@ -21,6 +21,7 @@ def test_sufficiency_is_trained_told_and_written(tmp_path):
     assert [str(each) for each in found.data["run"].values] == ["opd-0", "opd-1"]
 
 
+@pytest.mark.slow
 def test_perturbations_are_trained_measured_and_compared(tmp_path):
     call = ["lab", "perturbations", *QUICK, str(tmp_path), "--recipe", "opd_random50"]
     said = CliRunner().invoke(main, call, catch_exceptions=False)

@@ -64,7 +64,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert sum(held) >= 6  # of 8 at 95%: fewer has probability below .001
 
 
-@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("rank", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_an_update_of_low_rank_without_any_noise_is_within_its_interval(rank):
     start, update, end = pair(1e-3, rank=rank)
     found = gs.latent_update(start, end, K=1)
@@ -85,7 +85,14 @@ def signs(steps, size, seed=0):
     return start, update, round_to_bf16(start.to(torch.float64) + update)
 
 
-@pytest.mark.parametrize(("steps", "size"), [(1, 3e-3), (3, 3e-3), (10, 1e-3)])
+@pytest.mark.parametrize(
+    ("steps", "size"),
+    [
+        (1, 3e-3),
+        pytest.param(3, 3e-3, marks=pytest.mark.slow),
+        pytest.param(10, 1e-3, marks=pytest.mark.slow),
+    ],
+)
 def test_first_steps_by_signs_are_no_low_rank_update_with_normal_noise(steps, size):
     start, update, end = signs(steps, size)
     found = gs.latent_update(start, end, K=4)

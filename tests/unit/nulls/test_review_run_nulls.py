@@ -181,7 +181,7 @@ def test_mistakes_are_told_without_a_traceback(run, monkeypatch, arguments, told
     assert gs.open_trajectory(run / "run.zarr").sizes["matrix"] == 3
 
 
-@pytest.mark.parametrize("signal", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("signal", [SIGTERM, pytest.param(SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_keeps_finished_matrices(tmp_path, signal):
     names = [f"blocks.{layer}.attention.query.weight" for layer in range(20)]
     base, steps = write_run(tmp_path, names=names)
