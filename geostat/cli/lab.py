@@ -3,32 +3,58 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from geostat.errors import SampleError
+
 if TYPE_CHECKING:
-    from geostat.lab import Progress, Scale
+    import xarray as xr
+
+    from geostat.lab import Progress, Scale, Sufficiency
 
 __all__ = ["lab"]
 
 SUFFICIENCY = ("sft", "opd", "rlvr", "continued_sft")
+
+
+class _Recipes(click.Option):
+    """Recipes by name; their list is looked up when help is asked for, and not before."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Name every recipe of the laboratory."""
+        from geostat.lab.laboratory import LABORATORY
+
+        names = ", ".join(recipe.name for recipe in LABORATORY.recipes)
+        self.help = (
+            f"Only this one of {names}; may be repeated.  [default: {self._usual(str(ctx.command.name))}]"
+        )
+        return super().get_help_record(ctx)
+
+    @staticmethod
+    def _usual(command: str) -> str:
+        from geostat.lab.perturbations import PERTURBATIONS
+        from geostat.lab.recipe_study import ALL
+
+        usual = {"sufficiency": SUFFICIENCY, "recipes": ALL, "perturbations": tuple(PERTURBATIONS)}
+        return ", ".join(usual[command])
+
+
 _OPTIONS = (
     click.option(
         "--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of each recipe."
     ),
     click.option(
-        "--out", default="geostat-lab", show_default=True, help="Folder, the same for all three studies."
+        "--out",
+        default="geostat-lab",
+        show_default=True,
+        help="Folder; sufficiency, recipes and perturbations can share one.",
     ),
     click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes."),
-    click.option(
-        "--recipe",
-        "recipes",
-        multiple=True,
-        help="Only this one, such as opd; may be repeated.  [default: all, told for a name that is none]",
-    ),
+    click.option("--recipe", "recipes", multiple=True, cls=_Recipes),
     click.option(
         "--device", default="cpu", show_default=True, help="Where models are trained, such as cuda."
     ),
@@ -40,7 +66,7 @@ _OPTIONS = (
     ),
     click.option("--progress/--no-progress", default=True, show_default=True),
 )
-_MARGIN = click.option(
+_margin = click.option(
     "--margin",
     type=click.FloatRange(min=0, min_open=True),
     default=0.02,
@@ -65,7 +91,7 @@ def lab() -> None:
 
 @lab.command()
 @_study
-@_MARGIN
+@_margin
 @click.option(
     "--at",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -88,16 +114,21 @@ def sufficiency(
     those of the inputs. Two to three hours at five seeds.
     """
     from geostat.lab import functional_sufficiency
+    from geostat.lab.sufficiency_table import keep_another_choice
 
     with _followed(progress) as follow:
         found = functional_sufficiency(
             recipes or SUFFICIENCY, out=out, scale=_scale(quick, large), progress=follow, **asked
         )
     path = Path(out) / "sufficiency.csv"
+    kept = keep_another_choice(found.data, path)
     found.write(path)
-    click.echo(f"{found.retained()}\n\n{found.differences()}")
-    for recipe, result in found.equivalent("channel-16", margin=margin).items():
+    click.echo(f"{_told(found.retained)}\n\n{_told(found.differences)}")
+    for recipe in dict.fromkeys(map(str, found.data["recipe"].values)):
+        result = _told(partial(_held, found, recipe, margin))
         click.echo(f"\n{recipe}, held in its channel of 16 directions\n\n{result}")
+    if kept is not None:
+        click.echo(f"\n{path} held twins of another choice of --at or --recipe: it is now {kept.name}.")
     click.echo(f"\n{path} written. Read it with geostat.lab.Sufficiency.read.")
 
 
@@ -121,18 +152,17 @@ def recipes(
 
     with _followed(progress) as follow:
         runs = recipe_study(recipes or ALL, out=out, scale=_scale(quick, large), progress=follow, **asked)
-    click.echo(mean_ci(runs["gain"], dim=None, scale="identity"))
+    click.echo(_told(partial(mean_ci, runs["gain"], dim=None, scale="identity")))
     excess = runs["future_capture"].sel(side="right") - runs["future_capture_activations"]
     first = excess.isel(step=0).rename("future_capture_beyond_activations").assign_attrs(units="1")
-    click.echo(
-        f"\nAt the first checkpoint, beyond what the inputs hold\n\n{mean_ci(first, scale='identity')}"
-    )
+    beyond = _told(partial(mean_ci, first, scale="identity"))
+    click.echo(f"\nAt the first checkpoint, beyond what the inputs hold\n\n{beyond}")
     _tell_stores(out, "recipe_study")
 
 
 @lab.command()
 @_study
-@_MARGIN
+@_margin
 def perturbations(
     out: str,
     recipes: tuple[str, ...],
@@ -147,18 +177,14 @@ def perturbations(
     Distillation by policy gradient, one thing changed at a time, measured and compared with the unchanged. About two
     hours at five seeds.
     """
-    from geostat.errors import SampleError
-    from geostat.lab.perturbation_study import UNPERTURBED, perturbation_study, preserved
+    from geostat.lab.perturbation_study import UNPERTURBED, perturbation_study
     from geostat.lab.perturbations import PERTURBATIONS
 
     names = dict.fromkeys((UNPERTURBED, *(recipes or PERTURBATIONS)))
     with _followed(progress) as follow:
         runs = perturbation_study(tuple(names), out=out, scale=_scale(quick, large), progress=follow, **asked)
     for name in (each for each in names if each != UNPERTURBED):
-        try:
-            click.echo(f"\n{preserved(runs, name, margin=margin)}")
-        except SampleError as error:
-            click.echo(f"\n{name}: not compared. {error}")
+        click.echo(f"\n{_compared(runs['gain'], name, UNPERTURBED, margin)}")
     _tell_stores(out, "perturbation_study")
 
 
@@ -167,6 +193,33 @@ def _tell_stores(out: str, function: str) -> None:
         f"\nStores in {Path(out) / 'stores-bf16'}. With gains and baselines they are what "
         f"geostat.lab.{function}.{function}(out={out!r}, ...) gives; nothing is trained again."
     )
+
+
+def _held(found: "Sufficiency", recipe: str, margin: float) -> object:
+    own = found.data["recipe"].values == recipe
+    return type(found)(found.data.isel(run=own)).equivalent("channel-16", margin=margin)[recipe]
+
+
+def _compared(gain: "xr.DataArray", name: str, other: str, margin: float) -> str:
+    """Whether two recipes are within the margin, over the seeds that both have."""
+    from geostat.lab.comparing import common_seeds
+    from geostat.statistics import equivalence
+
+    try:
+        kept, left_out = common_seeds(gain, name, other)
+        result = equivalence(kept, name, other, margin=margin, dim=None, paired=True)
+    except SampleError as error:
+        return f"{name} against {other}: not compared. {error}"
+    told = [f"seeds {', '.join(map(str, seeds))} of {recipe}" for recipe, seeds in left_out.items()]
+    return f"{result}" + (f"\nLeft out, without a partner: {'; '.join(told)}." if told else "")
+
+
+def _told(result: Callable[[], object]) -> str:
+    """A result in words, or why there is none: the others are told all the same."""
+    try:
+        return str(result())
+    except SampleError as error:
+        return f"No result: {error}"
 
 
 def _scale(quick: bool, large: bool) -> "Scale":
@@ -184,15 +237,14 @@ def _scale(quick: bool, large: bool) -> "Scale":
 
 @contextmanager
 def _followed(show: bool) -> "Iterator[Callable[[Progress], None]]":
-    """A bar over the steps of all runs."""
+    """A bar over the steps of all runs of a call."""
     from tqdm import tqdm
 
     done: dict[str, int] = {}
     with tqdm(total=0, desc="training", unit="step", disable=not show, dynamic_ncols=True) as bar:
 
         def follow(event: "Progress") -> None:
-            if event.branch not in done:
-                bar.total = (bar.total or 0) + event.steps
+            bar.total = event.total
             bar.update(event.step - done.get(event.branch, 0))
             bar.set_postfix_str(event.branch)
             done[event.branch] = event.step

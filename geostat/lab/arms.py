@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from geostat.errors import ProtocolError
+from geostat.lab.asked import is_count
 from geostat.training.channels import ChannelSide
 
-__all__ = ["ARMS", "FREE", "Arm", "Kind", "Project", "arms_of"]
+__all__ = ["ARMS", "FREE", "Arm", "Kind", "Project", "arms_of", "check_sizes"]
 
 Kind = Literal[
     "free", "channel", "complement", "random", "activations", "reopened", "noise_inside", "noise_outside"
 ]
 Project = Literal["gradient", "update"]
+
+_ALLOWED = {"kind": get_args(Kind), "side": get_args(ChannelSide), "project": get_args(Project)}
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,16 @@ class Arm:
     project: Project = "gradient"
 
     def __post_init__(self) -> None:
-        for name, known in (("kind", Kind), ("side", ChannelSide), ("project", Project)):
-            if (value := getattr(self, name)) not in get_args(known):
-                raise ProtocolError(f"{name}={value!r} of an arm is none of {', '.join(get_args(known))}.")
-        if not isinstance(self.K, int):
-            raise ProtocolError(f"K={self.K!r} of an arm is no whole number.")
-        if (self.kind == "free") != (self.K == 0) or self.K < 0:
+        for name, allowed in _ALLOWED.items():
+            if (given := getattr(self, name)) not in allowed:
+                raise ProtocolError(
+                    f"{name}={given!r} was asked for in an arm. Pass one of {', '.join(allowed)}."
+                )
+        if (self.kind == "free") != (self.K == 0) or not is_count(self.K, 0):
             raise ProtocolError(
-                f"K={self.K} was asked for in an arm {self.kind!r}: pass K=0 if free, else K >= 1."
+                f"K={self.K!r} was asked for in an arm {self.kind!r}: pass K=0 if free, else a whole number, K >= 1."
             )
+        object.__setattr__(self, "K", int(self.K))  # NumPy's integers cannot be written into a record
         if self.kind == "activations" and self.side != "right":
             raise ProtocolError(
                 f"activations are a layer's inputs, but side={self.side!r}. Pass side='right'."
@@ -73,6 +77,29 @@ class Arm:
 
 
 FREE = Arm("free")
+
+
+def check_sizes(arms: Sequence[Arm], width: int) -> None:
+    """Refuse arms with more directions than a model's matrices have.
+
+    Parameters
+    ----------
+    arms : sequence of Arm
+        That are asked for.
+    width : int
+        Of the model: the smaller side of its matrices.
+
+    Raises
+    ------
+    ProtocolError
+        If a K is above the width, or leaves nothing outside the channel where that is meant.
+    """
+    too_large = [arm.name for arm in arms if width - arm.outside < arm.K]
+    if too_large:
+        raise ProtocolError(
+            f"{', '.join(too_large)}: so many directions were asked for, but matrices of this scale have {width}. Take "
+            f"K up to {width}, and below it for what is outside the channel."
+        )
 
 
 def arms_of(K: Sequence[int], at: int) -> tuple[Arm, ...]:

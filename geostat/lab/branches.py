@@ -66,6 +66,11 @@ class BranchTask:
         """How many training steps it takes."""
         return self.recipe.training.steps
 
+    @property
+    def done(self) -> bool:
+        """Whether it is there."""
+        return read_branch(self.out / self.name) is not None
+
     def run(self, on_step: Callable[[int], None]) -> None:
         """Train the branch, unless it is there."""
         train_branch(self, on_step)
@@ -122,16 +127,22 @@ def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
 
 
 def read_branch(directory: Path) -> Branch | None:
-    """Read the finished branch in a directory; None if there is none."""
+    """Read the finished branch in a directory; None if there is none.
+
+    Raises
+    ------
+    StoreError
+        Its record is damaged.
+    """
     path = directory / RECORD
     if not path.is_file():
         return None
     try:
         return _branch(directory, json.loads(path.read_text()))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(
-            f"{path} was expected to be the record of a trained run, but does not read as one ({error}). Remove "
-            f"{directory}, and call again to train that run anew."
+            f"{path} was expected to be the record of a branch, but does not read as one ({error}). Remove the folder "
+            f"{directory}, and call again to train that branch anew."
         ) from error
 
 

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import xarray as xr
 
-from geostat.errors import StoreError
+from geostat.errors import SampleError, StoreError
 from geostat.lab.baselines import activation_baselines, with_baselines
 from geostat.lab.branches import Branch
 from geostat.trajectories import combine, measure, open_trajectory
 
-__all__ = ["measure_branches", "measured_runs"]
+__all__ = ["measure_branches", "measured_runs", "no_run_left"]
 
 Found = TypeVar("Found")
 
@@ -70,12 +70,38 @@ def measured_runs(
     xarray.Dataset
         Of `geostat.combine`, with what `activation_baselines` gives; and ``accuracy_before``, ``accuracy``,
         ``greedy_accuracy`` and ``gain`` of each run.
+
+    Raises
+    ------
+    SampleError
+        If there is no branch.
     """
+    if not branches:
+        raise SampleError(no_run_left(folder.parent))
     stores = measure_branches(branches, folder, dtype=dtype, workers=workers)
     jobs = [(each, stores[each.directory.name], dtype) for each in branches]
     single = dict(_done_by(workers, _with_baselines, jobs))
     runs = combine({(each.recipe, each.seed): single[each.directory.name] for each in branches})
     return _with_accuracies(runs, {f"{each.recipe}-{each.seed}": each for each in branches})
+
+
+def no_run_left(folder: Path) -> str:
+    """Say that nothing was left of a study, and what to do.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the study.
+
+    Returns
+    -------
+    str
+        Three sentences.
+    """
+    return (
+        f"no run was left in {folder}: all diverged. Lower the learning rate of their recipes, with a Scale of "
+        "recipe.shortened(learning_rate=...). Train them into another folder, because this one keeps to its settings."
+    )
 
 
 def _with_accuracies(runs: xr.Dataset, branches: dict[str, Branch]) -> xr.Dataset:

@@ -10,14 +10,15 @@ import torch
 from tqdm import tqdm
 
 from geostat.checkpoints import Selection
-from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError
+from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError, SampleError
 from geostat.lab.arms import Arm
-from geostat.lab.callable_names import callable_name
+from geostat.lab.asked import asked_folder, asked_seeds
 from geostat.lab.evaluation import Accuracy
+from geostat.lab.objective_names import objective_name
 from geostat.lab.own_twins import Evaluate, OwnRun, Parted, Start, Train, continued, part
 from geostat.lab.random_numbers import random_numbers, restore_numbers
-from geostat.lab.study import chosen_seeds, refuse_nothing
-from geostat.lab.study_folder import claimed
+from geostat.lab.study import STUDY, claim
+from geostat.lab.study_lock import training_alone
 from geostat.lab.sufficiency import DOSES, arms_wanted
 from geostat.lab.sufficiency_result import Sufficiency
 from geostat.lab.sufficiency_table import Row, labelled, row_of
@@ -78,7 +79,7 @@ def sufficiency_of(
         If a setting means nothing, a matrix is tied or too small, or `evaluate` gives no share.
     StoreError
         If `out` holds another experiment: other steps, other matrices, or another source of one of the functions.
-    NonFiniteError
+    SampleError
         If every run diverged.
 
     Warns
@@ -112,7 +113,8 @@ def sufficiency_of(
     True
     """
     named = recipes if isinstance(recipes, Mapping) else {"own": recipes}
-    wanted, step = arms_wanted((K,) if isinstance(K, int) else tuple(K), arms), max(1, round(at * steps))
+    wanted, step = arms_wanted(K, arms), max(1, round(at * steps))
+    chosen = asked_seeds(seeds)
     if not named or not 0 < at < 1 or step >= steps:
         raise ProtocolError(
             f"{len(named)} recipes, steps={steps} and at={at} were asked for. Pass a recipe, and an `at` in (0, 1) "
@@ -121,12 +123,14 @@ def sufficiency_of(
     runs = [
         OwnRun(name, seed, start, train, evaluate, matrices)
         for name, train in named.items()
-        for seed in chosen_seeds(seeds)
+        for seed in chosen
     ]
-    folder, rest = None if out is None else Path(out), range(step, steps)
+    folder, rest = None if out is None else asked_folder(out), range(step, steps)
     with ExitStack() as stack:
         if folder is not None:
-            stack.enter_context(claimed(folder, _settings(runs, steps)))
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(training_alone(folder))
+            claim(folder / STUDY, _settings(runs, steps))
         stack.callback(restore_numbers, random_numbers())
         bar = stack.enter_context(
             tqdm(total=len(runs) * len(wanted), desc="twins", unit="twin", disable=not progress)
@@ -135,7 +139,8 @@ def sufficiency_of(
         for row in (row for run in runs for row in _twins(run, rest, wanted, folder)):
             rows.append(row)
             bar.update()
-    refuse_nothing(rows)
+    if not rows:
+        raise SampleError("no run was left: all diverged, as the warnings say. Lower the learning rate.")
     return Sufficiency(labelled(rows))
 
 
@@ -146,9 +151,9 @@ def _settings(runs: Sequence[OwnRun], steps: int) -> dict[str, Any]:
         "scale": "own model",
         "steps": steps,
         "matrices": repr(one.matrices),
-        "start": callable_name(one.start),
-        "evaluate": callable_name(one.evaluate),
-        "recipes": {run.recipe: callable_name(run.train) for run in runs},
+        "start": objective_name(one.start),
+        "evaluate": objective_name(one.evaluate),
+        "recipes": {run.recipe: {"objective": objective_name(run.train)} for run in runs},
     }
 
 

@@ -6,22 +6,21 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from geostat.errors import SampleError
+from geostat.lab.asked import asked_dtypes
 from geostat.lab.laboratory import LABORATORY
 from geostat.lab.measuring import measured_runs
 from geostat.lab.perturbations import PERTURBATIONS, PerturbedDistillation
 from geostat.lab.recipes import Scale
 from geostat.lab.study import train_runs
 from geostat.lab.workers import Progress
-from geostat.statistics import EquivalenceResult, equivalence
 
-__all__ = ["UNPERTURBED", "labelled", "perturbation_study", "preserved"]
+__all__ = ["UNPERTURBED", "labelled", "perturbation_study"]
 
 UNPERTURBED = "opd_sampled"
 
 
 def perturbation_study(
-    names: Sequence[str] = (UNPERTURBED, *PERTURBATIONS),
+    names: str | Sequence[str] = (UNPERTURBED, *PERTURBATIONS),
     *,
     out: str | Path,
     seeds: int | Iterable[int] = 5,
@@ -60,6 +59,8 @@ def perturbation_study(
     ------
     StoreError, ProtocolError
         As in `geostat.lab.train_runs`.
+    SampleError
+        If every run diverged.
 
     References
     ----------
@@ -70,7 +71,7 @@ def perturbation_study(
         seeds,
         names,
         scale=scale,
-        dtypes=dtypes,
+        dtypes=asked_dtypes(dtypes, needed="bf16"),
         workers=workers,
         teacher=teacher,
         device=device,
@@ -78,41 +79,6 @@ def perturbation_study(
     )
     runs = measured_runs(branches, Path(out) / "stores-bf16", workers=workers)
     return labelled(runs, scale)
-
-
-def preserved(runs: xr.Dataset, name: str, *, margin: float, metric: str = "gain") -> EquivalenceResult:
-    """Whether a perturbation leaves a figure as it was, on the seeds that both have.
-
-    Parameters
-    ----------
-    runs : xarray.Dataset
-        Of `perturbation_study`.
-    name : str
-        The perturbed recipe.
-    margin : float
-        Largest difference that does not matter.
-    metric : str
-        With one value for each run.
-
-    Returns
-    -------
-    EquivalenceResult
-        Paired by seed.
-
-    Raises
-    ------
-    SampleError
-        If they have no seed in common.
-    """
-    of = [runs[metric].isel(run=runs["recipe"].values == each) for each in (name, UNPERTURBED)]
-    perturbed, whole = (set(each["seed"].values.tolist()) for each in of)
-    common = sorted(perturbed & whole)
-    if not common:
-        raise SampleError(
-            f"{name} and {UNPERTURBED} have no seed in common: the runs of one of them are missing."
-        )
-    both = [each.isel(run=np.isin(each["seed"].values, common)) for each in of]
-    return equivalence(xr.concat(both, "run"), name, UNPERTURBED, margin=margin, dim=None, paired=True)
 
 
 def labelled(runs: xr.Dataset, scale: Scale = LABORATORY) -> xr.Dataset:

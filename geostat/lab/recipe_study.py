@@ -5,6 +5,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from geostat.lab.asked import asked_dtypes
 from geostat.lab.laboratory import LABORATORY, RATED
 from geostat.lab.measuring import measured_runs
 from geostat.lab.perturbation_study import UNPERTURBED
@@ -18,7 +19,7 @@ ALL = ("sft", UNPERTURBED, *(recipe.name for each in RATED.values() for recipe i
 
 
 def recipe_study(
-    names: Sequence[str] = ALL,
+    names: str | Sequence[str] = ALL,
     *,
     out: str | Path,
     seeds: int | Iterable[int] = 5,
@@ -53,11 +54,14 @@ def recipe_study(
     ------
     StoreError, ProtocolError
         As in `geostat.lab.train_runs`.
+    SampleError
+        If every run diverged.
 
     References
     ----------
     P1 (section 3), without its differences of start and rate between recipes from the anchor.
     """
+    (dtype,) = asked_dtypes((dtype,))
     branches = train_runs(
         out,
         seeds,

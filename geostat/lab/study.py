@@ -2,33 +2,36 @@
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError
+from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError, StoreError
+from geostat.lab.asked import asked_dtypes, asked_folder, asked_recipes, asked_seeds, asked_workers
 from geostat.lab.branches import BASE, Branch, BranchTask, read_branch
-from geostat.lab.callable_names import callable_name
-from geostat.lab.checkpoints import DTYPES
+from geostat.lab.objective_names import objective_name
 from geostat.lab.recipes import DEMO, Recipe, Scale
-from geostat.lab.study_folder import claimed
+from geostat.lab.study_lock import training_alone
 from geostat.lab.teacher import teacher_path
-from geostat.lab.workers import Progress, run_tasks
+from geostat.lab.workers import Progress, Task, run_tasks
 
-__all__ = ["chosen_seeds", "plan_study", "refuse_nothing", "study_settings", "tell_lost", "train_runs"]
+__all__ = ["claim", "plan_study", "run_study", "study_settings", "tell_lost", "train_runs"]
 
 ANCHOR = "sft"
 BASE_SEED = 0
+STUDY = "study.json"
 
 
 def train_runs(
     out_dir: str | Path,
     seeds: int | Iterable[int],
-    recipes: Sequence[str] = ("sft", "opd", "rlvr"),
+    recipes: str | Sequence[str] = ("sft", "opd", "rlvr"),
     *,
     scale: Scale = DEMO,
     workers: int = 1,
@@ -74,14 +77,21 @@ def train_runs(
     Raises
     ------
     StoreError
-        `out_dir` holds a study with other settings, or a worker died.
+        `out_dir` is a file, holds a study with other settings or a damaged record, a study is running there, or a
+        worker died.
     ProtocolError
-        `recipes` names one that the scale does not have, or there is no such device.
+        `recipes` names one that the scale does not have, there is no such device or storage, or a setting means
+        nothing.
 
     Warns
     -----
     GeostatWarning
         If a branch diverged: it and those that start from it are missing from what is returned.
+
+    Notes
+    -----
+    An objective of one's own is known by its source, its defaults and what it encloses: a folder that was trained with
+    another is refused. What it calls in turn is not looked at.
 
     Examples
     --------
@@ -97,41 +107,35 @@ def train_runs(
     sft-0 ['step-1', 'step-2']
     opd-0 ['step-1', 'step-2']
     """
-    out, recipes, chosen = Path(out_dir), tuple(dict.fromkeys(recipes)), chosen_seeds(seeds)
-    teacher = None if teacher is None else Path(teacher)
-    tasks = plan_study(
-        out, chosen, recipes, scale=scale, dtypes=tuple(dtypes), teacher=teacher, device=device
-    )
-    settings = study_settings(scale, tuple(dtypes), teacher or teacher_path(), device)
-    with claimed(out, settings):
-        lost = run_tasks([task for task in tasks if read_branch(out / task.name) is None], workers, progress)
-    branches = (read_branch(out / f"{recipe}-{seed}") for seed in chosen for recipe in recipes)
+    out, names, chosen = asked_folder(out_dir), asked_recipes(recipes), asked_seeds(seeds)
+    storage, teacher = asked_dtypes(dtypes), None if teacher is None else Path(teacher)
+    tasks = plan_study(out, chosen, names, scale=scale, dtypes=storage, teacher=teacher, device=device)
+    settings = study_settings(scale, storage, teacher or teacher_path(), device)
+    lost = run_study(out, settings, tasks, asked_workers(workers), progress)
+    branches = (read_branch(out / f"{recipe}-{seed}") for seed in chosen for recipe in names)
     tell_lost(lost)
-    found = tuple(branch for branch in branches if branch is not None)
-    refuse_nothing(found)
-    return found
+    return tuple(branch for branch in branches if branch is not None)
 
 
-def refuse_nothing(found: Sequence[object]) -> None:
-    """Raise where no run is left."""
-    if not found:
-        raise NonFiniteError(
-            "no run was left: all of them diverged, as the warnings say. Lower the learning rate."
-        )
-
-
-def chosen_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
-    """Which seeds were asked for: so many, or these."""
-    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
-    if not found or not all(isinstance(seed, int) and seed >= 0 for seed in found):
-        raise ProtocolError(f"seeds={seeds!r}: pass how many, at least 1, or which, none of them negative.")
-    return found
+def run_study(
+    out: Path,
+    settings: dict[str, Any],
+    tasks: Sequence[Task],
+    workers: int,
+    progress: Callable[[Progress], None],
+) -> dict[str, NonFiniteError]:
+    """Train what is not there yet in a folder that is a study's of these settings, and nobody else's meanwhile."""
+    out.mkdir(parents=True, exist_ok=True)
+    missing = [task for task in tasks if not task.done]
+    with training_alone(out) if missing else nullcontext():
+        claim(out / STUDY, settings)
+        return run_tasks(missing, workers, progress)
 
 
 def tell_lost(lost: Mapping[str, NonFiniteError]) -> None:
     """Warn of branches that diverged."""
     for name, error in lost.items():
-        warnings.warn(f"{name} is missing, all else was trained: {error}", GeostatWarning, stacklevel=3)
+        warnings.warn(f"{name} is missing: {error}", GeostatWarning, stacklevel=3)
 
 
 def plan_study(
@@ -146,8 +150,6 @@ def plan_study(
 ) -> tuple[BranchTask, ...]:
     """Every branch of a study, in an order in which each comes after the one it starts from."""
     _check_device(device)
-    if not set(dtypes) <= set(DTYPES) or not dtypes:
-        raise ProtocolError(f"dtypes={dtypes!r}: pass a sequence of {' and '.join(DTYPES)}.")
 
     def task(name: str, recipe: Recipe, seed: int) -> BranchTask:
         start = f"{ANCHOR}-{seed}" if recipe.start == "anchor" else recipe.start
@@ -167,7 +169,7 @@ def plan_study(
 def _recipe_settings(recipe: Recipe) -> dict[str, Any]:
     return {
         "start": recipe.start,
-        "objective": callable_name(recipe.objective),
+        "objective": objective_name(recipe.objective),
         "training": asdict(recipe.training),
     }
 
@@ -197,3 +199,39 @@ def study_settings(
         "recipes": {recipe.name: _recipe_settings(recipe) for recipe in (scale.pretraining, *scale.recipes)},
     }
     return dict(json.loads(json.dumps(settings)))
+
+
+def claim(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new study, or make sure that an old one has the same; recipes may be added."""
+    found = _read_settings(path) if path.is_file() else settings
+    known = found["recipes"]
+    differing = [key for key in {*found, *settings} - {"recipes"} if found.get(key) != settings.get(key)]
+    differing += [
+        f"{name}: {' and '.join(key for key in each if known[name].get(key) != each[key])}"
+        for name, each in settings["recipes"].items()
+        if known.get(name, each) != each
+    ]
+    if differing:
+        raise StoreError(
+            f"{path.parent} holds a study with other settings ({', '.join(sorted(differing))} differ; its scale is "
+            f"{found.get('scale')!r}, {settings['scale']!r} was asked for). Pass another directory, "
+            "or the settings that are in study.json."
+        )
+    if not path.is_file() or set(settings["recipes"]) - set(known):
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(
+            json.dumps({**settings, "recipes": {**known, **settings["recipes"]}}, indent=2) + "\n"
+        )
+        aside.rename(path)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+        if isinstance(found["recipes"], dict):
+            return dict(found)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StoreError(
+        f"{path} was expected to hold the settings of a study, but does not read so. Pass another directory."
+    )

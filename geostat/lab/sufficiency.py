@@ -1,21 +1,21 @@
 """Is a channel all that the rest of training needs? Twins with and without it, and what it is compared with."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
-from geostat.errors import ProtocolError
-from geostat.lab.arms import FREE, Arm, arms_of
-from geostat.lab.branches import BranchTask, read_branch
+from geostat.errors import ProtocolError, SampleError
+from geostat.lab.arms import FREE, Arm, arms_of, check_sizes
+from geostat.lab.asked import asked_dtypes, asked_folder, asked_recipes, asked_seeds, asked_workers
+from geostat.lab.branches import BranchTask
 from geostat.lab.laboratory import LABORATORY
+from geostat.lab.measuring import no_run_left
 from geostat.lab.recipes import Scale
-from geostat.lab.study import chosen_seeds, plan_study, refuse_nothing, study_settings, tell_lost
-from geostat.lab.study_folder import claimed
+from geostat.lab.study import plan_study, run_study, study_settings, tell_lost
 from geostat.lab.sufficiency_result import Sufficiency
 from geostat.lab.sufficiency_table import Row, labelled, row_of
 from geostat.lab.teacher import teacher_path
 from geostat.lab.twins import TwinTask, read_twin
-from geostat.lab.workers import Progress, run_tasks
+from geostat.lab.workers import Progress, Task
 
 __all__ = ["DOSES", "arms_wanted", "functional_sufficiency"]
 
@@ -76,9 +76,11 @@ def functional_sufficiency(
     Raises
     ------
     ProtocolError
-        If a setting means nothing, or an update has fewer than K directions.
+        If a setting means nothing, or matrices or an update have fewer than K directions.
+    SampleError
+        If every run diverged.
     StoreError
-        If `out` holds another study, or a record is damaged.
+        If `out` is a file or holds another study, a study is running there, or a record is damaged.
 
     Warns
     -----
@@ -102,33 +104,24 @@ def functional_sufficiency(
     >>> [str(arm) for arm in found.data["arm"].values]
     ['free', 'channel-2', 'random-2']
     """
-    names = (recipes,) if isinstance(recipes, str) else tuple(dict.fromkeys(recipes))
-    chosen = chosen_seeds(seeds)
-    wanted = arms_wanted((K,) if isinstance(K, int) else tuple(K), arms)
-    folder, teacher = Path(out), None if teacher is None else Path(teacher)
-    planned = partial(
-        plan_study, folder, chosen, scale=scale, dtypes=tuple(dtypes), teacher=teacher, device=device
-    )
-    twins = _twin_tasks(planned(names), names, wanted, at)
-    if too_large := [arm.name for arm in wanted if scale.model.width < arm.K]:
-        raise ProtocolError(
-            f"{', '.join(too_large)}: the model has a width of {scale.model.width}. Take a smaller K."
-        )
-    missing = [each for each in twins if each.missing]
-    needed = {each.start for each in missing} | ({"base"} if missing else set())
-    before = [each for each in planned(()) if each.name in needed and read_branch(folder / each.name) is None]
-    with claimed(folder, study_settings(scale, tuple(dtypes), teacher or teacher_path(), device)):
-        tell_lost(run_tasks([*before, *missing], workers, progress))
-    refuse_nothing(rows := list(_rows(twins)))
-    return Sufficiency(labelled(rows))
+    folder, names, chosen = asked_folder(out), asked_recipes(recipes), asked_seeds(seeds)
+    storage, teacher = asked_dtypes(dtypes), None if teacher is None else Path(teacher)
+    wanted = arms_wanted(K, arms)
+    check_sizes(wanted, scale.model.width)
+    planned = plan_study(folder, chosen, names, scale=scale, dtypes=storage, teacher=teacher, device=device)
+    twins = _twin_tasks(planned, names, wanted, at)
+    settings = study_settings(scale, storage, teacher or teacher_path(), device)
+    tasks: list[Task] = [*_starts(planned, twins), *twins]
+    tell_lost(run_study(folder, settings, tasks, asked_workers(workers), progress))
+    return Sufficiency(labelled(_found(twins, folder)))
 
 
-def arms_wanted(K: Sequence[int], arms: Sequence[Arm] | None) -> tuple[Arm, ...]:
+def arms_wanted(K: int | Iterable[int], arms: Sequence[Arm] | None) -> tuple[Arm, ...]:
     """Arms of an experiment, the free one first.
 
     Parameters
     ----------
-    K : sequence of int
+    K : int or iterable of int
         Sizes of the channel.
     arms : sequence of Arm or None
         Instead of all.
@@ -137,13 +130,23 @@ def arms_wanted(K: Sequence[int], arms: Sequence[Arm] | None) -> tuple[Arm, ...]
     -------
     tuple of Arm
         Each once.
+
+    Raises
+    ------
+    ProtocolError
+        If there is no size, or one is no whole number of 1 or more.
     """
-    if not K and arms is None:
+    sizes = tuple(K) if isinstance(K, Iterable) and not isinstance(K, str) else (K,)
+    if not sizes and arms is None:
         raise ProtocolError(
             "K is empty: no size of the channel was asked for. Pass one or several, such as 16."
         )
-    found = arms_of(K, max((k for k in K if k <= CONTROLS_AT), default=min(K))) if arms is None else arms
+    found = _all_arms([Arm("channel", size).K for size in sizes]) if arms is None else arms
     return tuple(dict.fromkeys((FREE, *found)))
+
+
+def _all_arms(K: Sequence[int]) -> tuple[Arm, ...]:
+    return arms_of(K, max((k for k in K if k <= CONTROLS_AT), default=min(K)))
 
 
 def _twin_tasks(
@@ -154,20 +157,33 @@ def _twin_tasks(
             f"at={at}: the twins part after a share of training between 0 and 1, such as 0.2."
         )
     branches = [task for task in planned if task.recipe.name in recipes]
-    if not branches:
-        raise ProtocolError("no recipe was asked for. Pass a name, such as 'opd'.")
-    twins = [TwinTask(each, max(1, round(at * each.steps)), arms) for each in branches]
-    if late := next((each for each in twins if each.step >= each.branch.steps), None):
+    return [TwinTask(each, _parting(each, at), arms) for each in branches]
+
+
+def _parting(branch: BranchTask, at: float) -> int:
+    """Step at which the twins of a branch part, with one at least to go."""
+    step = max(1, round(at * branch.steps))
+    if step >= branch.steps:
         raise ProtocolError(
-            f"at={at}: after step {late.step} of {late.branch.steps} nothing is left of {late.branch.name}. Part "
-            "earlier."
+            f"at={at}: twins of {branch.name} would part at step {step} of {branch.steps}, where no step is left for "
+            "them. Pass a smaller share, or train longer."
         )
-    return twins
+    return step
 
 
-def _rows(tasks: Sequence[TwinTask]) -> Iterator[Row]:
+def _starts(planned: Sequence[BranchTask], twins: Sequence[TwinTask]) -> list[BranchTask]:
+    """Branches that have to be there before the twins that are missing."""
+    needed = {twin.start for twin in twins if not twin.done}
+    needed |= {task.start for task in planned if task.name in needed}
+    return [task for task in planned if task.name in needed]
+
+
+def _found(tasks: Sequence[TwinTask], folder: Path) -> Iterator[Row]:
     """Records of all runs that did not diverge."""
-    for task in (each for each in tasks if not each.missing):
+    finished = [task for task in tasks if task.done]
+    if not finished:
+        raise SampleError(no_run_left(folder))
+    for task in finished:
         for arm in task.arms:
             twin = read_twin(task.record(arm))
             yield row_of(task.branch.name, task.branch.recipe.name, task.branch.seed, twin)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import xarray as xr
 from geostat.errors import SampleError
 from geostat.lab.twins import Twin
 
-__all__ = ["labelled", "read_rows", "row_of", "write_rows"]
+__all__ = ["keep_another_choice", "labelled", "read_rows", "row_of", "write_rows"]
 
 Row = Mapping[str, Any]
 
@@ -171,3 +172,37 @@ def read_rows(path: str | Path) -> Sequence[Row]:
     if not any(row["arm"] == "free" for row in rows):
         raise SampleError(f"{path} holds no free twin, which all others are compared with.")
     return rows
+
+
+def keep_another_choice(data: xr.Dataset, path: Path) -> Path | None:
+    """Put a file aside that holds twins which a result does not have: of other recipes, seeds, arms or partings.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of `labelled`, about to be written.
+    path : Path
+        Where to.
+
+    Returns
+    -------
+    Path or None
+        Where the file is now, ``sufficiency-1.csv`` and so on; None if nothing is lost when it is replaced.
+    """
+    if not path.exists() or _twins_in(path) <= _twins_of(data):
+        return None
+    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+    aside = next(name for name in names if not name.exists())
+    return path.rename(aside)
+
+
+def _twins_in(path: Path) -> set[tuple[str, int, str]]:
+    try:
+        return {(row["run"], row["parted_at"], row["arm"]) for row in read_rows(path)}
+    except SampleError:
+        return {(str(path), 0, "something else")}
+
+
+def _twins_of(data: xr.Dataset) -> set[tuple[str, int, str]]:
+    runs = zip(map(str, data["run"].values), map(int, data["parted_at"].values), strict=True)
+    return {(run, step, str(arm)) for run, step in runs for arm in data["arm"].values}

@@ -105,6 +105,11 @@ class TwinTask:
         return tuple(arm for arm in self.arms if not self.record(arm).is_file())
 
     @property
+    def done(self) -> bool:
+        """Whether every arm has its record."""
+        return not self.missing
+
+    @property
     def steps(self) -> int:
         """Training steps of all arms."""
         return self.step + (self.branch.recipe.training.steps - self.step) * len(self.arms)

@@ -1,11 +1,13 @@
 """Training several branches, here or in processes of one thread each."""
 
 import multiprocessing
+import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +19,12 @@ __all__ = ["Progress", "Task", "run_tasks"]
 
 @dataclass(frozen=True)
 class Progress:
-    """A branch has done `step` of its `steps` training steps."""
+    """A branch has done `step` of its `steps` training steps, of `total` that all branches of the call take."""
 
     branch: str
     step: int
     steps: int
+    total: int = 0
 
 
 class Task(Protocol):
@@ -43,6 +46,10 @@ class Task(Protocol):
     def steps(self) -> int:
         """How many training steps it takes."""
 
+    @property
+    def done(self) -> bool:
+        """Whether its results are there."""
+
     def run(self, on_step: Callable[[int], None]) -> None:
         """Train."""
 
@@ -52,6 +59,10 @@ class _Done:
     """A task has ended, by a reason if it diverged."""
 
     diverged: NonFiniteError | None = None
+
+
+class _StartLostError(NonFiniteError):
+    """What a task starts from diverged."""
 
 
 def run_tasks(
@@ -68,15 +79,30 @@ def run_tasks(
     ------
     StoreError
         A worker died. An error in a branch is raised as it is. What was finished stays finished.
+    ProtocolError
+        Several processes were asked for, and a task cannot be sent to one.
     """
-    if workers < 1:
-        raise ProtocolError(f"workers={workers}: at least one process trains.")
-    for task in tasks:  # so that the whole is known before it begins
-        progress(Progress(task.name, 0, task.steps))
-    if workers == 1 or len(tasks) < 2:
-        return _one_after_the_other(tasks, progress)
+    total = sum(task.steps for task in tasks)
+
+    def told(event: Progress) -> None:
+        progress(replace(event, total=total))
+
+    if workers <= 1 or len(tasks) < 2:
+        return _one_after_the_other(tasks, told)
+    _check_sendable(tasks)
     with _processes(min(workers, len(tasks))) as connections:
-        return _distribute(tasks, connections, progress)
+        return _distribute(tasks, connections, told)
+
+
+def _check_sendable(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        try:
+            ForkingPickler.dumps(task)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ProtocolError(
+                f"{task.name} was to be trained in another process, but cannot be sent there ({error}). Define its "
+                "objective at the top level of a module, by def, or pass workers=1."
+            ) from error
 
 
 def _one_after_the_other(
@@ -85,10 +111,18 @@ def _one_after_the_other(
     lost: dict[str, NonFiniteError] = {}
     with one_thread():
         for task in tasks:
-            reason = _hopeless(task) if task.start in lost else _train(task, progress).diverged
+            reason = _never_began(task, lost) or _train(task, progress).diverged
             if reason is not None:
                 lost[task.name] = reason
     return lost
+
+
+def _never_began(task: Task, lost: Mapping[str, NonFiniteError]) -> _StartLostError | None:
+    """Why a task cannot begin: the first in the line of its starts that diverged."""
+    before = lost.get(task.start or "")
+    if before is None or isinstance(before, _StartLostError):
+        return before
+    return _StartLostError(f"its start {task.start} diverged, so that it never began.")
 
 
 def _train(task: Task, progress: Callable[[Progress], None]) -> _Done:
@@ -110,10 +144,7 @@ def _distribute(
         while idle and (ready := next((task for task in waiting if task.start not in pending), None)):
             waiting.remove(ready)
             connection = idle.pop()
-            try:
-                connection.send(ready)
-            except ConnectionError:
-                raise _died(ready) from None
+            _send(connection, ready)
             busy[connection] = ready
         spoken = wait(list(busy))
         for connection in [one for one in busy if one in spoken]:
@@ -132,35 +163,40 @@ def _distribute(
 
 def _give_up(waiting: list[Task], pending: set[str], lost: dict[str, NonFiniteError]) -> None:
     """Take out what would start from a branch that diverged."""
-    while hopeless := [task for task in waiting if task.start in lost]:
-        for task in hopeless:
+    for task in tuple(waiting):  # each stands after the one it starts from
+        reason = _never_began(task, lost)
+        if reason is not None:
             waiting.remove(task)
             pending.remove(task.name)
-            lost[task.name] = _hopeless(task)
+            lost[task.name] = reason
 
 
-def _hopeless(task: Task) -> NonFiniteError:
-    return NonFiniteError(f"{task.start}, where it begins, diverged.")
+@contextmanager
+def _alive(task: Task) -> Iterator[None]:
+    """Say of a process that is gone what it was to train."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        raise StoreError(
+            f"the process that trained {task.name} ended before it was done. Finished branches in {task.out} "
+            "are kept: call again to go on. If this was called at the top level of a script, put the call "
+            'under `if __name__ == "__main__":`, or pass workers=1.'
+        ) from None
+
+
+def _send(connection: Connection, task: Task) -> None:
+    with _alive(task):
+        connection.send(task)
 
 
 def _receive(connection: Connection, task: Task) -> Progress | _Done:
-    try:
+    with _alive(task):
         message = connection.recv()
-    except (EOFError, ConnectionError):
-        raise _died(task) from None
     if isinstance(message, BaseException):
         message.add_note(f"while training {task.name}")
         raise message
     assert isinstance(message, Progress | _Done)
     return message
-
-
-def _died(task: Task) -> StoreError:
-    return StoreError(
-        f"the process that trained {task.name} ended before it was done. Finished branches in {task.out} "
-        "are kept: call again to go on. If this was called at the top level of a script, put the call "
-        'under `if __name__ == "__main__":`, or pass workers=1.'
-    )
 
 
 @contextmanager
@@ -190,7 +226,7 @@ def _serve(connection: Connection) -> None:
             try:
                 task = connection.recv()
                 connection.send(_train(task, connection.send))
-            except (EOFError, BrokenPipeError):
+            except (EOFError, ConnectionError):
                 return
             except Exception as error:
                 connection.send(error)

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from geostat.errors import ProtocolError, SampleError
 from geostat.lab.laboratory import LABORATORY
+from geostat.lab.measuring import measured_runs
 from geostat.lab.perturbation_study import perturbation_study
+from geostat.lab.recipe_study import recipe_study
 from geostat.lab.recipes import Scale
 
 SHORT = Scale(
@@ -46,3 +49,16 @@ def test_runs_are_measured_and_have_their_accuracies(runs):
     assert runs["stable_rank"].sel(step=4).notnull().all()
     assert runs["gain"].notnull().all()
     assert len(np.unique(runs["update_norm"].isel(step=-1, matrix=0))) == runs.sizes["run"]
+
+
+def test_storages_that_cannot_be_measured_are_refused_before_training(tmp_path):
+    with pytest.raises(ProtocolError, match=r"what is measured is bf16\. Add it"):
+        perturbation_study(out=tmp_path / "out", dtypes=("fp32",), scale=SHORT)
+    with pytest.raises(ProtocolError, match="'fp16'"):
+        recipe_study(out=tmp_path / "out", dtype="fp16", scale=SHORT)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_of_which_no_run_is_left_says_what_to_do(tmp_path):
+    with pytest.raises(SampleError, match=r"no run was left in .*all diverged\. Lower the learning rate"):
+        measured_runs((), tmp_path / "stores-bf16")

@@ -17,6 +17,7 @@ from geostat.lab.evaluation import evaluate
 from geostat.lab.problems import evaluation_problems
 from geostat.lab.recipes import PRETRAINING, RECIPES, Scale
 from geostat.lab.study import plan_study, train_runs
+from geostat.lab.study_lock import training_alone
 
 TINY = Scale(
     "tiny",
@@ -143,7 +144,7 @@ def test_two_processes_give_the_same_weights_as_one(tmp_path, undisturbed):
     events = []
     train_runs(tmp_path, 1, ("sft", "opd"), scale=TINY, workers=2, progress=events.append)
     assert weights(tmp_path) == weights(undisturbed)
-    assert [event.step for event in events if event.branch == "opd-0"] == [0, 1, 2, 3, 4]
+    assert [event.step for event in events if event.branch == "opd-0"] == [1, 2, 3, 4]
 
 
 def test_a_dead_process_is_reported_with_its_branch(tmp_path):
@@ -166,6 +167,67 @@ def test_an_unknown_recipe_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ProtocolError, match=r"'grpo' was asked for.*rlvr"):
         train_runs(tmp_path / "out", 1, ("grpo",), scale=TINY)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"seeds": 0}, "seeds=0 was asked for.*1 or more"),
+        ({"seeds": -1}, "seeds=-1"),
+        ({"seeds": ()}, r"seeds=\(\)"),
+        ({"seeds": 1.5}, "seeds=1.5"),
+        ({"seeds": ("a",)}, "which ones"),
+        ({"recipes": ()}, "no recipe was asked for"),
+        ({"workers": 0}, "workers=0 was asked for"),
+        ({"dtypes": "bf16"}, r"one name\. Pass a sequence"),
+        ({"dtypes": ("fp16",)}, r"'fp16'.*Pass one or more of bf16, fp32"),
+        ({"dtypes": ()}, "Pass one or more of bf16, fp32"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_before_anything_is_written(tmp_path, changes, told):
+    with pytest.raises(ProtocolError, match=told):
+        train_runs(**({"out_dir": tmp_path / "out", "seeds": 1, "scale": TINY} | changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", [".", "below/it"])
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path, place):
+    (tmp_path / "afile").write_text("")
+    with pytest.raises(StoreError, match=r"afile is a file\. Pass a folder"):
+        train_runs(tmp_path / "afile" / place, 1, scale=TINY)
+
+
+def test_one_recipe_may_be_named_alone(undisturbed):
+    assert [branch.recipe for branch in train_runs(undisturbed, 1, "sft", scale=TINY)] == ["sft"]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"recipe": "opd"}'])
+def test_a_damaged_record_says_which_folder_to_remove(tmp_path, damage):
+    (tmp_path / "opd-0").mkdir()
+    (tmp_path / "opd-0" / "branch.json").write_text(damage)
+    with pytest.raises(
+        StoreError, match=r"branch\.json was expected to be the record of a branch.*Remove the folder"
+    ):
+        train_runs(tmp_path, 1, ("opd",), scale=TINY)
+
+
+def test_two_calls_at_once_in_one_folder_are_refused_and_finished_ones_are_read(tmp_path, undisturbed):
+    with training_alone(tmp_path):
+        with pytest.raises(
+            StoreError, match=rf"a study is running in .*\(pid {os.getpid()} on .*another folder"
+        ):
+            train_runs(tmp_path, 1, ("sft",), scale=TINY)
+        assert not (tmp_path / "base").exists()
+    with training_alone(undisturbed):
+        assert len(train_runs(undisturbed, 1, ("sft", "opd"), scale=TINY)) == 2
+
+
+def test_a_folder_is_free_again_after_an_error(tmp_path):
+    with pytest.raises(KeyboardInterrupt), training_alone(tmp_path):
+        raise KeyboardInterrupt
+    with training_alone(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_seed_named_twice_is_one_run(tmp_path):

@@ -8,6 +8,7 @@ from geostat.errors import GeostatWarning, ProtocolError, SampleError, StoreErro
 from geostat.lab import Arm, functional_sufficiency, train_runs, training
 from geostat.lab.recipes import PRETRAINING, RECIPES, Scale
 from geostat.lab.sufficiency_result import Sufficiency
+from geostat.lab.sufficiency_table import keep_another_choice
 
 SHORT = Scale(
     "short",
@@ -67,6 +68,23 @@ def test_twins_come_back_from_a_file(found, tmp_path):
         Sufficiency.read(tmp_path / "other.csv")
 
 
+def test_a_file_with_other_twins_is_put_aside_and_one_with_the_same_is_not(found, tmp_path):
+    path = tmp_path / "twins.csv"
+    assert keep_another_choice(found.data, path) is None
+    Sufficiency(found.data.isel(run=[0], arm=[0, 1])).write(path)
+    assert keep_another_choice(found.data, path) is None
+    later = found.data.assign_coords(parted_at=("run", [4] * 4))
+    others = (found.data.isel(run=[1, 2]), found.data.isel(arm=[0, 2]), later)
+    asides = [keep_another_choice(other, written(found, path)) for other in others]
+    assert [each.name for each in asides] == ["twins-1.csv", "twins-2.csv", "twins-3.csv"]
+    assert not path.exists()
+
+
+def written(found, path):
+    found.write(path)
+    return path
+
+
 def test_a_folder_of_another_study_is_refused(folder, found):
     other = Scale("other", SHORT.pretraining, SHORT.recipes, checkpoints=3, problems=32)
     with pytest.raises(StoreError, match="holds a study with other settings"):
@@ -76,8 +94,30 @@ def test_a_folder_of_another_study_is_refused(folder, found):
 def test_settings_that_mean_nothing_are_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(ProtocolError, match="share of training"):
         quick(tmp_path / "out", at=1.0)
+    with pytest.raises(ProtocolError, match=r"opd-0 would part at step 6 of 6, where no step is left"):
+        quick(tmp_path / "out", at=0.999)
+    for changes in ({"seeds": 0}, {"recipes": ()}, {"workers": 0}, {"dtypes": "bf16"}):
+        with pytest.raises(ProtocolError, match="asked for"):
+            quick(tmp_path / "out", **changes)
     with pytest.raises(ProtocolError, match="'grpo' was asked for"):
         quick(tmp_path / "out", ("grpo",))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"arms": [Arm("random", 129)]}, r"random-129: .* have 128\. Take K up to 128"),
+        ({"arms": [Arm("activations", 200)]}, "activations-200"),
+        ({"arms": [Arm("complement", 128)]}, "below it for what is outside"),
+        ({"arms": None, "K": (2, 256)}, "channel-256"),
+        ({"arms": None, "K": 2.5}, "whole number"),
+        ({"arms": None, "K": "16"}, "whole number"),
+    ],
+)
+def test_more_directions_than_matrices_have_are_refused_before_anything_is_trained(tmp_path, changes, told):
+    with pytest.raises(ProtocolError, match=told):
+        quick(tmp_path / "out", **changes)
     assert not (tmp_path / "out").exists()
 
 
@@ -93,12 +133,17 @@ def test_a_run_that_diverges_is_left_out_and_the_others_go_on(tmp_path, monkeypa
     )
     scale = Scale("breaking", SHORT.pretraining, recipes, checkpoints=2, problems=32)
     monkeypatch.setattr(training, "_update", breaking)
-    with pytest.warns(GeostatWarning, match=r"opd-0 is missing, all else was trained.*diverged"):
+    with pytest.warns(GeostatWarning, match=r"opd-0 is missing: the gradient.*diverged"):
         branches = train_runs(tmp_path / "runs", 1, ("opd", "continued_sft"), scale=scale)
     assert [branch.recipe for branch in branches] == ["continued_sft"]
     with pytest.warns(GeostatWarning, match="opd-0-at-3 is missing"):
         told = quick(tmp_path / "twins", ("opd", "continued_sft"), seeds=1, scale=scale)
     assert [str(each) for each in told.data["run"].values] == ["continued_sft-0"]
+    with (
+        pytest.warns(GeostatWarning),
+        pytest.raises(SampleError, match=r"no run was left in .*Lower the learn"),
+    ):
+        quick(tmp_path / "twins", seeds=1, scale=scale)
 
 
 def known(gains, arms=("free", "channel-2", "channel-16"), K=(0, 2, 16)):

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -178,3 +179,21 @@ def test_arms_that_mean_nothing_are_refused():
         Arm("activations", 4, "left")
     names = [arm.name for arm in arms_of((2, 4, 8), 8)]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"kind": "chanel", "K": 4}, r"kind='chanel' was asked for.*channel, complement"),
+        ({"kind": "channel", "K": 4, "side": "up"}, r"side='up' was asked for.*left, right, both"),
+        ({"kind": "channel", "K": 4, "project": "x"}, r"project='x' was asked for.*gradient, update"),
+        *(({"kind": "channel", "K": K}, "whole number, K >= 1") for K in (0, -1, 2.5, True, "4")),
+    ],
+)
+def test_an_arm_of_unknown_words_or_of_no_whole_size_is_refused(asked, told):
+    with pytest.raises(ProtocolError, match=told):
+        Arm(**asked)
+
+
+def test_a_size_of_numpy_is_a_whole_number():
+    assert type(Arm("channel", np.int64(4)).K) is int

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geostat.errors import EmptyCheckpointError, GeostatWarning, NonFiniteError, ProtocolError, StoreError
+from geostat.errors import EmptyCheckpointError, GeostatWarning, ProtocolError, SampleError, StoreError
 from geostat.lab import Arm, sufficiency_of
 
 INPUTS = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
@@ -121,7 +121,7 @@ def test_what_is_finished_is_kept(tmp_path):
         asked(counted, out=tmp_path, arms=more)
     assert len(list((tmp_path / "twins").rglob("*.json"))) == 2
     resumed = asked(counted, out=tmp_path, arms=more)
-    with pytest.raises(StoreError, match=r"other settings \(own differ"):
+    with pytest.raises(StoreError, match=r"other settings \(own: objective differ"):
         asked(changed, out=tmp_path, arms=more)
     with pytest.raises(StoreError, match=r"other settings \(steps differ"):
         asked(counted, out=tmp_path, arms=more, steps=40)
@@ -162,7 +162,7 @@ def test_where_all_diverge_nothing_is_given():
 
     with (
         pytest.warns(GeostatWarning, match="left out"),
-        pytest.raises(NonFiniteError, match="no run was left"),
+        pytest.raises(SampleError, match="no run was left"),
     ):
         asked(broken)
 
@@ -186,8 +186,8 @@ def frozen(seed):
         ({"evaluate": lambda model: 2.0}, ProtocolError, r"a share in \[0, 1\]"),
         ({"evaluate": lambda model: -0.5}, ProtocolError, r"return exp\(-loss\)"),
         ({"at": 0.999}, ProtocolError, "at least one step is left"),
-        ({"seeds": 0}, ProtocolError, "at least 1"),
-        ({"seeds": [-1]}, ProtocolError, "none of them negative"),
+        ({"seeds": 0}, ProtocolError, "seeds=0 was asked for"),
+        ({"seeds": [-1]}, ProtocolError, "which ones"),
         ({"recipes": {}}, ProtocolError, "0 recipes"),
         ({"arms": [Arm("random", 9)]}, ProtocolError, r"random-9: 'mlp.up_proj.*' is 12 x 8"),
         ({"start": frozen}, ProtocolError, "are frozen"),
