@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from geostat.errors import StoreError
 from geostat.lab import objectives
@@ -122,3 +123,36 @@ def test_a_changed_objective_of_the_same_name_is_another_study(own, tmp_path):
     claim(tmp_path / "study.json", settings(own(factor=1.0)))
     with pytest.raises(StoreError, match=r"other settings \(opd: objective differ"):
         claim(tmp_path / "study.json", settings(own(factor=2.0)))
+
+
+def test_what_grows_or_has_an_address_does_not_change_a_name():
+    def objective(student, teacher, batch, generator, how=objectives.supervised, what=object):
+        log.append(batch)
+        return how(student, teacher, batch, generator) * model.scale
+
+    class Model:
+        scale = 1.0
+
+    log, model = [], Model()
+    before = objective_name(objective)
+    log.append(3)
+    model = Model()
+    assert objective_name(objective) == before
+    assert objective_name(functools.partial(objective, what=Model())) == objective_name(
+        functools.partial(objective, what=Model())
+    )
+
+
+def test_an_enclosed_model_that_was_trained_meanwhile_does_not_change_a_name():
+    model = torch.nn.Linear(2, 2)
+
+    def objective(student, teacher, batch, generator):
+        return model(teacher) + later(student)
+
+    before = objective_name(objective)  # while `later` is not there yet
+
+    torch.nn.init.zeros_(model.weight)
+    assert objective_name(objective) == before
+
+    def later(student):
+        return student
