@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from geostat.checkpoints import Selection
 from geostat.errors import GeostatWarning, NonFiniteError, ProtocolError, SampleError
-from geostat.lab.arms import Arm
+from geostat.lab.arms import FREE, Arm
 from geostat.lab.asked import asked_folder, asked_seeds
 from geostat.lab.evaluation import Accuracy
 from geostat.lab.objective_names import objective_name
@@ -139,7 +139,7 @@ def sufficiency_of(
         for row in (row for run in runs for row in _twins(run, rest, wanted, folder)):
             rows.append(row)
             bar.update()
-    if not rows:
+    if not any(row["arm"] == FREE.name for row in rows):
         raise SampleError("no run was left: all diverged, as the warnings say. Lower the learning rate.")
     return Sufficiency(labelled(rows))
 
